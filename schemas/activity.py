@@ -5,6 +5,7 @@ the two ways they came.
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,8 @@ MAX_TEXT_CHARS: Final = 255
 """Longest identifier: event_name, partition_key, session_id and their like."""
 
 _CONTEXT: Final = ("anonymous_id", "session_id", "platform", "request_id", "trace_id")
+_NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""U+0000 in JSON text; an escaped backslash before `u0000` is just a backslash."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -140,7 +143,7 @@ def checked_properties(payload: Any) -> tuple[str, bytes]:
         canonical = orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
     except (TypeError, ValueError) as error:
         raise SchemaError(Reason.INVALID_FIELD, f"the payload cannot be written again: {error}") from error
-    if b"\\u0000" in canonical:
+    if _NUL.search(canonical):
         raise SchemaError(Reason.INVALID_TEXT, "the payload contains U+0000, which PostgreSQL cannot store")
     return payload, canonical
 

@@ -30,26 +30,33 @@ class SchemaRegistry:
         self._client = client
 
     def register_all(self) -> AvroCodec:
-        """Register each schema under `<topic>-value` of every topic that carries it, and make the codec.
+        """Register each schema under `<topic>-value` of every topic that carries it (`topics apply`); the codec.
 
         Raises:
             RegistryUnavailable: no answer, or a schema that is incompatible with what is registered.
         """
-        ids: dict[str, int] = {}
-        for name in SCHEMA_NAMES:
-            schema = Schema(schema_text(name), "AVRO")
-            for subject in _subjects(name):
-                try:
-                    ids[name] = self._client.register_schema(subject, schema)
-                except SchemaRegistryError as error:
-                    raise RegistryUnavailable(
-                        f"the schema registry refused {name} for {subject}: {error.error_message}"
-                    ) from error
-                except OSError as error:
-                    raise RegistryUnavailable(f"the schema registry did not answer: {error}") from error
-                except Exception as error:
-                    raise RegistryUnavailable(f"the schema registry did not answer: {error!r}") from error
-        return AvroCodec(ids)
+        return AvroCodec(
+            {name: [self._register(subject, name) for subject in _subjects(name)][-1] for name in SCHEMA_NAMES}
+        )
+
+    def codec(self) -> AvroCodec:
+        """The codec for a process that starts: one subject for each schema, since equal schemas have one id.
+
+        Raises:
+            RegistryUnavailable: no answer, or a schema that is incompatible with what is registered.
+        """
+        return AvroCodec({name: self._register(_subjects(name)[0], name) for name in SCHEMA_NAMES})
+
+    def _register(self, subject: str, name: str) -> int:
+        try:
+            return int(self._client.register_schema(subject, Schema(schema_text(name), "AVRO")))
+        except SchemaRegistryError as error:
+            raise RegistryUnavailable(
+                f"the schema registry refused {name} for {subject}: {error.error_message}"
+            ) from error
+        except Exception as error:
+            # The client's HTTP library has an error tree of its own; every branch of it means no answer.
+            raise RegistryUnavailable(f"the schema registry did not answer: {error!r}") from error
 
     async def load(self, codec: AvroCodec, schema_id: int) -> None:
         """Fetch a writer's schema into the codec.

@@ -26,7 +26,8 @@ CREATE TABLE user_activity_source_outbox (
     CONSTRAINT user_activity_source_outbox_event_id_key UNIQUE (event_id),
     CONSTRAINT user_activity_source_outbox_status CHECK (status IN ('PENDING', 'PUBLISHED', 'FAILED'))
 ) WITH (
-    -- Each row is updated once, from PENDING: room on its page keeps that update off the indexes.
+    -- Each row is updated once, from PENDING: room on its page keeps the new version beside the old one. (The update
+    -- is no HOT update: it takes the row out of the partial index below, which operators and the sweeper need more.)
     fillfactor = 70,
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_cost_delay = 0
@@ -76,8 +77,12 @@ CREATE TABLE user_activity_dispatch_outbox (
     CONSTRAINT user_activity_dispatch_outbox_event_id_target_key UNIQUE (event_id, {dispatch_target_column}),
     CONSTRAINT user_activity_dispatch_outbox_status CHECK (status IN ('PENDING', 'DISPATCHED', 'FAILED'))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX user_activity_dispatch_outbox_due
-    ON user_activity_dispatch_outbox ({dispatch_target_column}, id) WHERE status <> 'DISPATCHED';
+-- Two, so that a claim never walks over rows that failed for good: 0.6 ms instead of 51 ms beside 100,000 of them.
+CREATE INDEX user_activity_dispatch_outbox_pending
+    ON user_activity_dispatch_outbox ({dispatch_target_column}, id) WHERE status = 'PENDING';
+CREATE INDEX user_activity_dispatch_outbox_retry
+    ON user_activity_dispatch_outbox ({dispatch_target_column}, next_retry_at)
+    WHERE status = 'FAILED' AND next_retry_at IS NOT NULL;
 
 CREATE TABLE dispatch_attempts (
     id              bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

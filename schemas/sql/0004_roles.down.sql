@@ -6,4 +6,5 @@ REVOKE ALL (id, member_id, type, vapid_key_id, enabled_yn, disabled_reason, disa
     ON push_subscription FROM bongsu_reader;
 REVOKE ALL (status, retry_count, last_error, next_retry_at, updated_at)
     ON user_activity_source_outbox FROM bongsu_relay, bongsu_worker;
+REVOKE ALL (status, last_error, updated_at) ON notify_jobs FROM bongsu_relay;
 REVOKE ALL ON FUNCTION bongsu_publish_activity FROM bongsu_producer;

@@ -27,6 +27,7 @@ GRANT SELECT ON user_activity_source_outbox, user_activity_dispatch_outbox, disp
     push_message_logs TO bongsu_relay;
 GRANT UPDATE (status, retry_count, last_error, next_retry_at, updated_at) ON user_activity_source_outbox
     TO bongsu_relay;
+GRANT UPDATE (status, last_error, updated_at) ON notify_jobs TO bongsu_relay;
 
 -- Workers: store, claim and record.
 GRANT SELECT ON user_activity_source_outbox, push_templates, notify_rules TO bongsu_worker;

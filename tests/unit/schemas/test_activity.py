@@ -81,6 +81,24 @@ def test_an_integer_beyond_64_bits_keeps_its_digits():
     assert checked_properties(spelled)[0] == spelled
 
 
+@pytest.mark.parametrize(
+    ("spelled", "accepted"),
+    [
+        (r'{"a": "\u0000"}', False),
+        (r'{"a": "\\u0000"}', True),
+        (r'{"a": "\\\u0000"}', False),
+        (r'{"a\u0000": 1}', False),
+    ],
+)
+def test_a_nul_is_told_from_a_backslash_before_u0000(spelled, accepted):
+    if accepted:
+        assert checked_properties(spelled)[0] == spelled
+    else:
+        with pytest.raises(SchemaError) as refused:
+            checked_properties(spelled)
+        assert refused.value.reason is Reason.INVALID_TEXT
+
+
 def test_the_allow_list_is_the_shipped_one_and_a_deployments_own():
     assert "group.created" in shipped_event_names()
     assert "shop.opened" not in allow_list()
