@@ -1,0 +1,1 @@
+"""How an event leaves: web push, PostHog, PostgreSQL. Each sink answers with an outcome, never with a guess."""

@@ -1,0 +1,10 @@
+-- Write what became of claimed jobs and give up the claims.
+UPDATE notify_jobs AS job
+SET status = result.status, retry_count = result.retry_count, last_error = result.last_error,
+    scheduled_at = coalesce(now() + make_interval(secs => result.due_in_s), job.scheduled_at),
+    locked_until = now() + make_interval(secs => result.hold_s), claim_token = NULL, updated_at = now()
+FROM unnest(
+    %(ids)s::bigint[], %(statuses)s::text[], %(retry_counts)s::int[], %(last_errors)s::text[],
+    %(dues_in_s)s::float8[], %(holds_s)s::float8[]
+) AS result (id, status, retry_count, last_error, due_in_s, hold_s)
+WHERE job.id = result.id AND job.claim_token = %(token)s

@@ -1,0 +1,1 @@
+"""PostHog: events in batches to `/batch/`, delivered only when a 2xx says so."""
