@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from tests.meta.tree import functions, name_of, production_files, files_of_tests
+from tests.meta.tree import files_of_tests, functions, name_of, production_files
 
 MAX_FILE_LINES = 400
 MAX_TEST_FILE_LINES = 500
