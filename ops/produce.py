@@ -67,7 +67,7 @@ def onto_topic(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]:
     from ops.registry import registry
 
     with registry(settings) as client:
-        codec = client.register_all()
+        codec = client.codec()
     values = [
         codec.encode(
             "activity-event",

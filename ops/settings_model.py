@@ -87,6 +87,13 @@ class Settings(BaseSettings):
         _DATABASE, 300.0, "Age at which such a row is emitted again, with op `r`.", "seconds", gt=0
     )
 
+    change_reader: Literal["relay", "debezium"] = setting(
+        _DATABASE,
+        "relay",
+        "Who reads SLOT_NAME: the built-in relay, or Debezium with the same topics and keys; then `relay` only writes "
+        "progress and sweeps.",
+    )
+
     mq_provider: Literal["kafka", "none"] = setting(
         _KAFKA, "kafka", "`none` stops publishing; rows stay PENDING and each skip is logged (001 L21)."
     )

@@ -1,6 +1,7 @@
 """Where concrete clients are made and put together: pools, producers, sessions, apps. Nothing else constructs one.
 
-A process is one of these functions: `run_relay` and `run_worker`. Both return an exit code and leave nothing open.
+A process is one of two functions, `ops.wiring_relay.run_relay` and `run_worker` here. Both return an exit code and
+leave nothing open. The roles' parts are put together in `ops.wiring_roles` and `ops.wiring_windows`.
 """
 
 import asyncio
@@ -15,7 +16,6 @@ from ops.registry import registry
 from ops.roles import group_id
 from ops.settings_model import Settings
 from ops.wiring_letters import PublishedLetters
-from ops.wiring_relay import run_relay
 from ops.wiring_roles import BUILDERS
 from ops.workbench import Parts, Workbench
 from schemas.avro import AvroCodec
@@ -26,10 +26,10 @@ from streams.engine.worker import run_worker as run_engine
 from streams.metrics import PrometheusObserver
 from topics.publisher import Publisher
 
-__all__ = ["run_relay", "run_worker"]
-
 _CLOSE_TIMEOUT_S = 5.0
 _HEARTBEAT_S = 1.0
+_FETCH_WAIT_MS = 100
+_EMBEDDED_FETCH_WAIT_MS = 20
 
 
 def run_worker(settings: Settings, role: str) -> int:
@@ -81,6 +81,8 @@ def engine_settings(settings: Settings, role: str) -> EngineSettings:
         session_timeout_s=settings.session_timeout_s,
         heartbeat_interval_s=settings.session_timeout_s / 4,
         max_poll_records=settings.max_poll_records,
+        # The embedded broker does not wake an idle fetch when a record arrives: it answers when the wait is over.
+        fetch_max_wait_ms=_EMBEDDED_FETCH_WAIT_MS if settings.embedded_broker else _FETCH_WAIT_MS,
         watchdog_s=settings.watchdog_s,
         dead_letter_value_bytes=settings.max_record_bytes,
     )

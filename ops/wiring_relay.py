@@ -119,6 +119,7 @@ class _RelayProcess:
             **shared,
         )
         self._publishes = settings.mq_provider != "none"
+        self._reads = settings.change_reader == "relay"
 
     def run(self) -> int:
         """Run until stopped. A side thread that fails ends the process: half a relay is worse than none."""
@@ -128,7 +129,11 @@ class _RelayProcess:
         for thread in threads:
             thread.start()
         try:
-            self._relay.run(self._stop)
+            if self._reads:
+                self._relay.run(self._stop)
+            else:
+                log.info("relay.beside_debezium", message="Debezium reads the slot; writing progress and sweeping")
+                self._stop.wait()
         finally:
             self._stop.set()
             for thread in threads:

@@ -29,6 +29,8 @@ MAX_TEXT_CHARS: Final = 255
 _CONTEXT: Final = ("anonymous_id", "session_id", "platform", "request_id", "trace_id")
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """U+0000 in JSON text; an escaped backslash before `u0000` is just a backslash."""
+_PARSER_DEPTH: Final = re.compile("depth|recursion", re.IGNORECASE)
+"""How orjson says that text is nested beyond its own limit."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -133,7 +135,7 @@ def checked_properties(payload: Any) -> tuple[str, bytes]:
     try:
         parsed = orjson.loads(payload)
     except orjson.JSONDecodeError as error:
-        reason = Reason.TOO_DEEP if "recursion" in str(error).lower() else Reason.NOT_JSON
+        reason = Reason.TOO_DEEP if _PARSER_DEPTH.search(str(error)) else Reason.NOT_JSON
         raise SchemaError(reason, f"the payload is not JSON: {error}") from error
     if not isinstance(parsed, dict):
         raise SchemaError(Reason.NOT_AN_OBJECT, f"the payload is a JSON {type(parsed).__name__}, not an object")

@@ -3,6 +3,7 @@
 Errors: `ClusterUnavailable` when no broker answers in time, `ApplyFailed` when a step was refused.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any, Final
@@ -20,6 +21,7 @@ from confluent_kafka.admin import (
 from topics.plan import Configure, Create, Present, Step
 
 _TIMEOUT_S: Final = 10.0
+_VISIBLE_EVERY_S: Final = 0.05
 
 
 class ClusterUnavailable(Exception):
@@ -66,6 +68,7 @@ def apply(admin: AdminClient, steps: Iterable[Step], timeout_s: float = _TIMEOUT
             case Create():
                 new = NewTopic(step.topic, step.partitions, step.replication_factor, config=dict(step.config))
                 _wait(admin.create_topics([new], request_timeout=timeout_s), step.topic)
+                _await_visible(admin, step.topic, timeout_s)
                 done.append(step)
             case Configure():
                 _wait(admin.incremental_alter_configs([_resource(step)], request_timeout=timeout_s), step.topic)
@@ -73,6 +76,16 @@ def apply(admin: AdminClient, steps: Iterable[Step], timeout_s: float = _TIMEOUT
             case _:
                 continue
     return done
+
+
+def _await_visible(admin: AdminClient, topic: str, timeout_s: float) -> None:
+    """CreateTopics answers before every listener of the broker knows the topic; a worker started now would miss it."""
+    deadline_s = time.monotonic() + timeout_s
+    while time.monotonic() < deadline_s:
+        if admin.list_topics(timeout=timeout_s).topics.get(topic) is not None:
+            return
+        time.sleep(_VISIBLE_EVERY_S)
+    raise ApplyFailed(f"{topic}: was created and is not listed after {timeout_s:.0f} s")
 
 
 def _resource(step: Configure) -> ConfigResource:

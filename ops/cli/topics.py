@@ -31,7 +31,8 @@ def register(root: Verbs) -> None:
     @topics.verb("apply", examples=["./bongsu topics apply", "./bongsu topics apply --set replication_factor=1"])
     @pass_session
     def apply(session: Session) -> int:
-        """Create missing topics and set what differs. Deletes nothing, changes no partition count."""
+        """Create missing topics, set what differs, register schemas. Deletes nothing, changes no partition count."""
+        from ops.registry import registry
         from ops.topic_plan import planned
         from topics import admin as topic_admin
 
@@ -40,9 +41,11 @@ def register(root: Verbs) -> None:
             done = topic_admin.apply(client, steps)
         except topic_admin.ApplyFailed as error:
             raise OperatorError(f"the cluster refused a change: {error}.") from error
+        with registry(session.settings) as schemas:
+            schemas.register_all()
         left = [step for step in steps if step not in done]
         session.printer.rows([_row(step, done=step in done) for step in [*done, *left]], (*_STEP_COLUMNS, "done"))
-        return _verdict(steps, f"{len(done)} changes made")
+        return _verdict(steps, f"{len(done)} changes made, schemas registered")
 
     @topics.verb("list", examples=["./bongsu topics list", "./bongsu topics list --output jsonl"])
     @pass_session

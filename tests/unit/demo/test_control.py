@@ -1,0 +1,91 @@
+"""Requests reach the one demo that is meant, privately, and errors come back as sentences."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from devstack.demo import control
+from devstack.demo.control import (
+    Card,
+    ControlError,
+    ControlServer,
+    NoSuchDemo,
+    SeveralDemos,
+    ask,
+    choose,
+    make_run_dir,
+    remove_run_dir,
+    running_demos,
+)
+
+
+@pytest.fixture
+def base(tmp_path, monkeypatch):
+    short = Path(os.path.realpath("/tmp")) / f"h8-{os.getpid()}-{abs(hash(str(tmp_path))) % 10_000}"
+    short.mkdir()
+    monkeypatch.setattr(control.tempfile, "gettempdir", lambda: str(short))
+    yield short
+    remove_run_dir(short)
+
+
+def serve(handler, started_at="2026-11-21T08:00:00Z"):
+    demo_id, run_dir = make_run_dir()
+    return demo_id, run_dir, ControlServer(run_dir, Card(demo_id, 1, "embedded", started_at), handler)
+
+
+def test_the_run_directory_is_private(base):
+    _, run_dir = make_run_dir()
+    assert stat.S_IMODE(run_dir.stat().st_mode) == 0o700
+
+
+def test_a_request_is_carried_out_and_answered(base):
+    _, _, server = serve(lambda action, target: f"{action} {target}: done")
+    try:
+        assert ask("break", "push") == control.Answer(True, "break push: done")
+    finally:
+        server.close()
+
+
+def test_an_error_comes_back_as_a_sentence(base):
+    def refuse(action, target):
+        raise ControlError("push is broken already")
+
+    _, _, server = serve(refuse)
+    try:
+        assert ask("break", "push") == control.Answer(False, "push is broken already")
+    finally:
+        server.close()
+
+
+def test_without_a_demo_it_says_how_to_start_one(base):
+    with pytest.raises(NoSuchDemo, match="bongsu demo"):
+        ask("break", "push")
+
+
+def test_a_demo_that_ended_is_not_listed(base):
+    _, _, server = serve(lambda action, target: "")
+    server.close()
+    assert running_demos() == {}
+
+
+def test_a_directory_that_others_may_read_is_not_trusted(base):
+    _, run_dir, server = serve(lambda action, target: "")
+    try:
+        run_dir.chmod(0o755)
+        assert running_demos() == {}
+    finally:
+        server.close()
+
+
+def test_of_several_one_must_be_named():
+    demos = {
+        Path("a"): Card("aaa", 1, "embedded", "2026-11-21T08:00:00Z"),
+        Path("b"): Card("bbb", 2, "real", "2026-11-21T08:01:00Z"),
+    }
+    with pytest.raises(SeveralDemos, match=r"aaa.*bbb"):
+        choose(demos, None)
+    assert choose(demos, "bbb") == Path("b")
+    with pytest.raises(NoSuchDemo, match="ccc"):
+        choose(demos, "ccc")
