@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from devstack.demo.control import (
     SeveralDemos,
     ask,
     choose,
+    keep_run_dir,
     make_run_dir,
     remove_run_dir,
     running_demos,
@@ -77,6 +80,23 @@ def test_a_directory_that_others_may_read_is_not_trusted(base):
         assert running_demos() == {}
     finally:
         server.close()
+
+
+def test_what_a_killed_demo_left_behind_is_removed_by_the_next_one(base):
+    _, abandoned = make_run_dir()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (abandoned / "pid").write_text(str(ended.pid))
+    _, unmarked = make_run_dir()
+    (unmarked / "pid").unlink()
+    _, alive = make_run_dir()
+    assert [path.exists() for path in (abandoned, unmarked, alive)] == [False, True, True]
+
+
+def test_a_kept_directory_is_left_alone(base):
+    _, kept = make_run_dir()
+    keep_run_dir(kept)
+    assert list(kept.iterdir()) == []
 
 
 def test_of_several_one_must_be_named():
