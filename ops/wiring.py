@@ -25,6 +25,7 @@ from streams.engine.settings import EngineSettings
 from streams.engine.worker import run_worker as run_engine
 from streams.metrics import PrometheusObserver
 from topics.publisher import Publisher
+from topics.registry import topics_read_by
 
 _CLOSE_TIMEOUT_S = 5.0
 _HEARTBEAT_S = 1.0
@@ -36,13 +37,15 @@ def run_worker(settings: Settings, role: str) -> int:
     """Run one role until a signal or a failure; returns the exit code.
 
     Raises:
-        ConfigError: a setting makes the role impossible.
+        ConfigError: a setting makes the role impossible, or a topic that it reads does not exist.
         DependencyUnavailable: the schema registry or the broker went away between the checks and now.
     """
     with registry(settings) as client:
-        codec = client.codec()
+        bench = Workbench(settings, client, client.codec())
+        # A consumer of a topic that does not exist waits for it without a word.
+        bench.partitions(*(topic.name for topic in topics_read_by(role)))
         with asyncio.Runner() as runner:
-            return runner.run(_work(settings, role, Workbench(settings, client, codec)))
+            return runner.run(_work(settings, role, bench))
 
 
 async def _work(settings: Settings, role: str, bench: Workbench) -> int:
