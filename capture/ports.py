@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 import psycopg
+from confluent_kafka import KafkaException
 
 from capture.refusals import RefusedRow
 from capture.replication import ReplicationConnection
@@ -45,3 +46,8 @@ OpenProducer: TypeAlias = Callable[[], Producer]
 
 CatchUp: TypeAlias = Callable[[threading.Event], None]
 """Sweeps everything that a new slot does not carry; raises if it could not."""
+
+PRODUCER_ERRORS: Final = (KafkaException, SystemError)
+"""What a producer raises from poll, flush and purge. A fatal error becomes SystemError when confluent-kafka meets it
+while a delivery callback runs ("returned a result with an exception set"); the KafkaException is then its cause.
+"""

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaException
-
 from capture.errors import DeliveryFailed
-from capture.ports import Producer
+from capture.ports import PRODUCER_ERRORS, Producer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def produce_and_wait(producer: Producer, records: Sequence[Record], timeout_s: f
                 record.topic, record.value, record.key, headers=list(record.headers), on_delivery=delivered, **placed
             )
         producer.flush(timeout_s)
-    except (BufferError, KafkaException) as error:
+    except (BufferError, *PRODUCER_ERRORS) as error:
         failures.append(str(error))
     if failures or acknowledged[0] < len(records):
         producer.purge(blocking=False)

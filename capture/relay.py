@@ -17,7 +17,7 @@ from capture import slot
 from capture.clock import SYSTEM_CLOCK, Clock
 from capture.errors import ConfigurationRefused, DeliveryFailed, DependencyUnavailable, Stopped, StreamEnded
 from capture.metrics import CaptureMetrics
-from capture.ports import CatchUp, Connect, OpenProducer, OpenReplication, Producer, Refuse
+from capture.ports import PRODUCER_ERRORS, CatchUp, Connect, OpenProducer, OpenReplication, Producer, Refuse
 from capture.settings import RelaySettings
 from capture.slot import RecreationBudget, SlotFailure, SlotState
 from capture.stream import ChangeStream
@@ -247,14 +247,14 @@ class Relay:
     def _let_deliveries_finish(self) -> None:
         """What is queued is valid and comes first again: fewer duplicates if it is gone before the next run."""
         if self._producer is not None:
-            with suppress(KafkaException):
+            with suppress(*PRODUCER_ERRORS):
                 self._producer.flush(_FLUSH_S)
 
     def _drop_producer(self) -> None:
         """End this generation: nothing queued may follow a record that failed."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with suppress(KafkaException):
+            with suppress(*PRODUCER_ERRORS):
                 producer.purge(blocking=False)
                 producer.flush(_FLUSH_S)
 

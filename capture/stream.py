@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import KafkaException
 
 from capture.clock import SYSTEM_CLOCK, Clock
 from capture.envelope import Event, Origin, Stamp, TableEncoder
@@ -32,7 +31,7 @@ from capture.pgoutput import (
     Row,
     Update,
 )
-from capture.ports import Delivered, Producer, Refuse
+from capture.ports import PRODUCER_ERRORS, Delivered, Producer, Refuse
 from capture.position import Position, Transaction
 from capture.refusals import RowPosition, oversize, refused_row
 from capture.replication import ReplicationConnection, System
@@ -156,9 +155,9 @@ class ChangeStream:
     def _serve_deliveries(self, wait_s: float) -> None:
         try:
             self._producer.poll(wait_s)
-        except KafkaException as error:
+        except PRODUCER_ERRORS as error:
             # Fatal: the producer stopped itself rather than let a record overtake a failed one.
-            raise DeliveryFailed(f"the producer stopped: {error.args[0]}") from error
+            raise DeliveryFailed(f"the producer stopped: {error.__cause__ or error}") from error
         if self._failure is not None:
             raise DeliveryFailed(self._failure)
 
