@@ -165,6 +165,8 @@ class Relay:
         name = self._settings.slot_name
         state = slot.slot_state(connection, name)
         if state is not None and not state.lost:
+            # Left by a relay that was killed between giving a swept slot its name and dropping the provisional one.
+            slot.drop(connection, slot.unswept(name))
             return state
         if (state is not None or self._settled) and not self._budget.spend(self._clock.monotonic_s()):
             self._remind(

@@ -1,7 +1,7 @@
 """What the sweeper looks for, table by table, and how it paces itself; pure.
 
 Each relayed table declares a catch-up query (design.md §1): rows whose next stage has not happened. Logs have
-no next stage: they are read again only when a new slot is made, as far back as a window may still count them.
+no next stage and are not swept: windows count by position, and a row that was read again has none (decision 0010).
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,6 @@ class SweepSettings:
         rows_per_s: most rows emitted in a second, over all tables.
         rows_per_pass: most rows of one table in one pass; the next pass goes on behind them.
         page_rows: rows read, produced and acknowledged together.
-        log_horizon_s: how far back logs are read again when a slot is made.
         backlog_bytes: while the slot is further behind than this, its stream will bring the rows: no pass.
     """
 
@@ -31,7 +30,6 @@ class SweepSettings:
     rows_per_s: float = 5_000.0
     rows_per_pass: int = 50_000
     page_rows: int = 200
-    log_horizon_s: float = 86_400.0
     backlog_bytes: int = 64 * 1024 * 1024
 
 
@@ -43,14 +41,12 @@ class TableSweep:
         due: statement that lists ids of due rows, in the order they are emitted.
         schedules: statement that notes a repeated emission in the row, None where another role owns its retries.
         resumes: whether a pass goes on behind the last id (true), or noting the emission hides the row from it.
-        logs: whether the rows are facts without a next stage, swept for a new slot only.
     """
 
     table: str
     due: str
     schedules: str | None = None
     resumes: bool = True
-    logs: bool = False
 
 
 SWEEPS: Final = (
@@ -62,14 +58,12 @@ SWEEPS: Final = (
     ),
     TableSweep("user_activity_dispatch_outbox", "due_user_activity_dispatch_outbox"),
     TableSweep("notify_jobs", "due_notify_jobs"),
-    TableSweep("dispatch_attempts", "recent_dispatch_attempts", logs=True),
-    TableSweep("push_message_logs", "recent_push_message_logs", logs=True),
 )
 
 
-def sweeps_for(tables: tuple[str, ...], *, everything: bool) -> tuple[TableSweep, ...]:
-    """The captured tables to look at; logs only when everything is swept."""
-    return tuple(sweep for sweep in SWEEPS if sweep.table in tables and (everything or not sweep.logs))
+def sweeps_for(tables: tuple[str, ...]) -> tuple[TableSweep, ...]:
+    """The captured tables to look at."""
+    return tuple(sweep for sweep in SWEEPS if sweep.table in tables)
 
 
 def pause_s(rows: int, elapsed_s: float, rows_per_s: float) -> float:

@@ -95,7 +95,7 @@ class Sweeper:
             return self._sweep_tables(connection, stop, state.confirmed_flush_lsn, everything=False)
 
     def catch_up(self, stop: threading.Event) -> None:
-        """Emit everything that a slot made just now does not carry: all unfinished rows, and young logs.
+        """Emit everything that a slot made just now does not carry: all unfinished rows.
 
         Raises:
             DeliveryFailed: Kafka did not acknowledge a page.
@@ -109,7 +109,7 @@ class Sweeper:
         self, connection: psycopg.Connection[Any], stop: threading.Event, confirmed_lsn: int | None, *, everything: bool
     ) -> dict[str, int]:
         swept = {}
-        for sweep in sweeps_for(self._settings.relay.tables, everything=everything):
+        for sweep in sweeps_for(self._settings.relay.tables):
             source = source_position(connection)
             ids = self._due_ids(connection, sweep, everything=everything)
             run = _TableRun(connection, sweep, source, source.current_lsn if confirmed_lsn is None else confirmed_lsn)
@@ -122,7 +122,6 @@ class Sweeper:
             "everything": everything,
             "limit": None if everything else self._settings.rows_per_pass,
             "after_id": 0 if everything else self._after_id.get(sweep.table, 0),
-            "horizon_s": self._settings.log_horizon_s,
         }
         ids = [row_id for (row_id,) in connection.execute(statement(sweep.due), parameters)]
         if not everything and sweep.resumes and len(ids) < self._settings.rows_per_pass:

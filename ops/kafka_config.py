@@ -56,7 +56,7 @@ def producer_config(settings: Settings, name: str) -> dict[str, Any]:
         "partitioner": "murmur2_random",
         "linger.ms": 5,
         "compression.type": "lz4",
-        "message.max.bytes": settings.max_record_bytes + 100_000,
+        "message.max.bytes": settings.max_record_bytes + 150_000,
     }
 
 

@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         "Largest record that is produced; a larger row becomes FAILED and a dead letter.",
         "bytes",
         ge=1_000,
-        le=100_000_000,
+        le=1_000_000,
     )
     sweep_every_s: float = setting(
         _DATABASE, 60.0, "How often the sweeper looks for rows whose next stage has not happened.", "seconds", gt=0
@@ -95,7 +95,7 @@ class Settings(BaseSettings):
     )
 
     mq_provider: Literal["kafka", "none"] = setting(
-        _KAFKA, "kafka", "`none` stops publishing; rows stay PENDING and each skip is logged (001 L21)."
+        _KAFKA, "kafka", "`none` stops publishing: rows stay PENDING, and the relay says so when it starts (001 L21)."
     )
     kafka_bootstrap_servers: Servers | None = setting(
         _KAFKA, None, "Brokers to start from, host:port, comma-separated."

@@ -1,5 +1,6 @@
 """The relay process: the change stream on the main thread, progress and sweeper on threads of their own."""
 
+import math
 import signal
 import threading
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from schemas.avro import AvroCodec
 from schemas.dead_letter import DeadLetter
 
 _HEARTBEAT_S = 1.0
+_NUDGE_AFTER_S = 2.0
 _EMBEDDED_LINGER_MS = 50
 _JOIN_S = 5.0
 
@@ -107,7 +109,12 @@ class _RelayProcess:
             **shared,
         )
         self._progress = ProgressWriter(
-            ProgressSettings(relay.slot_name, tuple(relay.topic(table) for table in relay.tables)),
+            ProgressSettings(
+                relay.slot_name,
+                tuple(relay.topic(table) for table in relay.tables),
+                # Debezium publishes logical messages to a topic of their own, and stands still where it is missing.
+                nudge_after_s=math.inf if settings.change_reader == "debezium" else _NUDGE_AFTER_S,
+            ),
             end_offsets=KafkaEndOffsets(AdminClient(client_config(settings, "progress"))),
             **shared,
         )

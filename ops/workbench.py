@@ -8,6 +8,7 @@ import psycopg
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from capture.replication import pinned_conninfo
 from ops.errors import ConfigError, DependencyUnavailable
 from ops.kafka_config import client_config
 from ops.settings_model import Settings
@@ -18,7 +19,6 @@ from topics.schema_registry import SchemaRegistry
 
 Connect = Callable[[], Awaitable[psycopg.AsyncConnection[Any]]]
 
-_CONNECT_TIMEOUT_S = 10
 _METADATA_TIMEOUT_S = 10.0
 
 
@@ -47,12 +47,11 @@ class Workbench:
 
     def connect(self, role: str) -> Connect:
         """Opens asynchronous connections that PostgreSQL shows under the role's name."""
-        dsn = self.settings.dsn()
+        # Time zone and formats pinned: year 9999 in UTC is year 10000 in Seoul, which Python cannot hold.
+        conninfo = pinned_conninfo(self.settings.dsn(), application_name=f"bongsu-{role}")
 
         async def connect() -> psycopg.AsyncConnection[Any]:
-            return await psycopg.AsyncConnection.connect(
-                dsn, application_name=f"bongsu-{role}", connect_timeout=_CONNECT_TIMEOUT_S
-            )
+            return await psycopg.AsyncConnection.connect(conninfo)
 
         return connect
 

@@ -29,6 +29,9 @@ MAX_TEXT_CHARS: Final = 255
 _CONTEXT: Final = ("anonymous_id", "session_id", "platform", "request_id", "trace_id")
 _NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """U+0000 in JSON text; an escaped backslash before `u0000` is just a backslash."""
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC)
+"""Times outside are sentinels or defects; year 9999 breaks every reader in a zone east of UTC."""
 _PARSER_DEPTH: Final = re.compile("depth|recursion", re.IGNORECASE)
 """How orjson says that text is nested beyond its own limit."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -186,15 +189,16 @@ def _text(fields: Mapping[str, Any], key: str, *, required: bool = False) -> str
 
 
 def _instant(raw: Any) -> datetime:
-    if isinstance(raw, datetime):
-        return raw.astimezone(UTC) if raw.tzinfo else raw.replace(tzinfo=UTC)
     if raw is None:
         raise SchemaError(Reason.MISSING_FIELD, "occurred_at is null")
     try:
-        instant = datetime.fromisoformat(raw)
-    except (TypeError, ValueError) as error:
+        given = raw if isinstance(raw, datetime) else datetime.fromisoformat(raw)
+        instant = given.astimezone(UTC) if given.tzinfo else given.replace(tzinfo=UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise SchemaError(Reason.INVALID_FIELD, f"occurred_at is {raw!r}; an ISO 8601 time was expected") from error
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    if not _EARLIEST <= instant < _LATEST:
+        raise SchemaError(Reason.INVALID_FIELD, f"occurred_at is {instant.isoformat()}, outside 1970 to 2100")
+    return instant
 
 
 def _micros(instant: datetime) -> int:

@@ -22,6 +22,9 @@ _DEAD_LETTER_SUFFIX: Final = ".dead-letters"
 _DEAD_LETTER_RETENTION_MS: Final = 30 * 24 * 3_600_000
 _MS_PER_HOUR: Final = 3_600_000
 
+MAX_MESSAGE_BYTES: Final = 1_179_648
+"""`max.message.bytes` of every topic: a record of MAX_RECORD_BYTES, and the dead letter that holds it whole, fit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Topic:
@@ -55,7 +58,10 @@ class Topic:
 
     def config(self) -> dict[str, str]:
         """The broker's settings for this topic."""
-        settings = {"cleanup.policy": "compact" if self.compacted else "delete"}
+        settings = {
+            "cleanup.policy": "compact" if self.compacted else "delete",
+            "max.message.bytes": str(MAX_MESSAGE_BYTES),
+        }
         if self.retention_ms is not None:
             settings["retention.ms"] = str(self.retention_ms)
         if self.min_compaction_lag_ms:

@@ -30,15 +30,12 @@ class Addresses:
     metrics_token: str
 
 
-def process_environment(
-    inherited: Mapping[str, str], addresses: Addresses, run_dir: Path, times_faster: float
-) -> dict[str, str]:
+def process_environment(inherited: Mapping[str, str], addresses: Addresses, times_faster: float) -> dict[str, str]:
     """The whole environment of the relay and the workers.
 
     Args:
         inherited: the caller's environment, of which little is passed on.
         addresses: where everything is.
-        run_dir: the demo's private directory.
         times_faster: how many times faster than in production alert rules run, e.g. 30.
     """
     kept = {name: inherited[name] for name in PASSED_ON if name in inherited}

@@ -71,6 +71,7 @@ class Options:
         rows_per_s: how fast; None for as fast as possible.
         times_faster: how many times faster than in production alert rules run.
         processes: which of relay and roles to run; the tests leave some out.
+        change_reader: `debezium` when the caller lets Debezium read the slot.
     """
 
     stack: Literal["embedded", "real"] = "embedded"
@@ -81,6 +82,7 @@ class Options:
     rows_per_s: float | None = None
     times_faster: float = 30.0
     processes: tuple[str, ...] = (RELAY, *ROLES)
+    change_reader: Literal["relay", "debezium"] = "relay"
 
 
 class Demo:
@@ -138,7 +140,7 @@ class Demo:
         self._start_processes(keys)
         self._arrange(keys)
         self._start_watching()
-        if RELAY in self.options.processes:
+        if RELAY in self.options.processes and self.options.change_reader == "relay":
             self.wait_for_slot()
 
     def _start_infrastructure(self) -> None:
@@ -195,7 +197,8 @@ class Demo:
             metrics_token=METRICS_TOKEN,
         )
         verb = [name] if name == RELAY else ["worker", name]
-        environment = process_environment(os.environ, addresses, self._run_dir, self.options.times_faster)
+        environment = process_environment(os.environ, addresses, self.options.times_faster)
+        environment["CHANGE_READER"] = self.options.change_reader
         return ProcessSpec(name, [sys.executable, "-m", "ops", *verb], environment)
 
     def _arrange(self, keys: VapidKeys) -> None:

@@ -119,11 +119,16 @@ def _refusal(url: URL, host: str, port: int | None, extra_hosts: Sequence[str], 
         return "a port other than 443"
     if "#" in str(url):
         return "a fragment in it"
-    if not _HOST.fullmatch(host) and not (allow_private and ":" in host):
+    if not _resolvable(host) and not (allow_private and ":" in host):
         return "an unusual host name"
     if not any(host_matches(host, pattern) for pattern in (*KNOWN_HOSTS, *extra_hosts)):
         return "not a known push service"
     return None
+
+
+def _resolvable(host: str) -> bool:
+    """RFC 1035 §2.3.4: resolvers raise for labels over 63 characters instead of not finding them."""
+    return bool(_HOST.fullmatch(host)) and len(host) <= 253 and all(len(label) <= 63 for label in host.split("."))
 
 
 def _origin(url: URL, host: str) -> str:

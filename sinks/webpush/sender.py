@@ -146,6 +146,8 @@ class WebPushSender:
             return RetryAfter(None, None, "timeout", request.endpoint.host)
         except aiohttp.InvalidURL:
             return Refused("endpoint_refused", None, "not a URL that can be posted to")
+        except UnicodeError:
+            return Refused("endpoint_refused", None, "not a host name that can be resolved")
         except aiohttp.ClientConnectorError as error:
             code = "address_refused" if isinstance(error.os_error, AddressRefused) else "connection_failed"
             return RetryAfter(None, None, code, request.endpoint.host)
@@ -208,6 +210,7 @@ class WebPushSender:
                 asyncio.Semaphore(self._settings.auth_switch.unproven_in_flight),
             )
             self._origins[endpoint.origin] = origin
+        self._origins.move_to_end(endpoint.origin)
         # Names under *.push.apple.com and *.notify.windows.com are theirs to make, but an attacker's to list.
         while len(self._origins) > _ORIGINS_KEPT:
             self._origins.popitem(last=False)

@@ -9,6 +9,7 @@ import pytest
 from confluent_kafka import KafkaError
 from structlog.testing import capture_logs
 
+from capture import slot
 from capture.errors import ConfigurationRefused, DependencyUnavailable
 from capture.stream import ChangeStream
 from schemas.change import EPOCH_HEADER
@@ -214,6 +215,18 @@ def test_a_lost_slot_is_made_again_and_nothing_is_missing(rig):
     assert rig.numbers("r") == [1, 2, 3]
     assert rig.numbers() == [1, 1, 2, 3, 4]
     assert rig.execute("SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE %s", "%unswept%") == [(0,)]
+
+
+def test_a_provisional_slot_left_behind_is_dropped(rig):
+    with rig.running():
+        rig.insert(1)
+        confirmed_past(rig)
+    left = slot.unswept(rig.settings.slot_name)
+    rig.execute("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", left)
+    with rig.running():
+        rig.insert(2)
+        eventually(lambda: 2 in rig.numbers(), "the next record")
+    assert rig.execute("SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s", left) == [(0,)]
 
 
 def test_a_slot_half_made_is_made_again(rig):

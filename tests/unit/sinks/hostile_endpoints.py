@@ -73,4 +73,7 @@ HOSTILE_ENDPOINTS = [
     "https://-x.push.apple.com/push",
     "https://x_y.push.apple.com/push",
     "https://fcm.googleapis.com/" + "a" * 3000,
+    # Labels and names beyond what resolvers take: they raise instead of not finding them.
+    "https://" + "a" * 70 + ".push.apple.com/x",
+    "https://" + "a." * 130 + "push.apple.com/x",
 ]

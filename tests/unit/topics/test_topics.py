@@ -73,7 +73,7 @@ def test_nothing_to_do_is_an_empty_plan():
 
 
 def test_settings_that_differ_are_set():
-    there = {"alerts": Present(1, {"cleanup.policy": "delete", "min.compaction.lag.ms": "86400000"})}
+    there = {"alerts": Present(1, {**topics()["alerts"].config(), "cleanup.policy": "delete"})}
     (step,) = plan(wanted(), there, replication_factor=3, embedded=False)
     assert step == Configure("alerts", {"cleanup.policy": ("delete", "compact")})
 
