@@ -7,7 +7,7 @@ COPY requirements.lock ./
 RUN python -m venv /opt/bongsu \
     && /opt/bongsu/bin/pip install --no-cache-dir --require-hashes --no-deps -r requirements.lock \
     && cp requirements.lock /opt/bongsu/.installed-requirements.lock
-COPY LICENSE bongsu ./
+COPY LICENSE bongsu pyproject.toml ./
 COPY schemas ./schemas
 COPY topics ./topics
 COPY capture ./capture
