@@ -2,6 +2,7 @@
 
 import sys
 
+from devstack.demo.signals import ignore_until_exit
 from ops.exit_codes import ExitCode
 
 
@@ -13,6 +14,9 @@ def main() -> int:
         return run(sys.argv[1:])
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
+    finally:
+        # All is stopped: an impatient second Ctrl-C must not change the exit code or print a traceback.
+        ignore_until_exit()
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from devstack.elsewhere import make_elsewhere
 from devstack.ports import LOOPBACK, accepts, free_port
 from devstack.processes import Child, Command, StartFailed, spawn
 
@@ -130,7 +130,7 @@ class Postgres:
     def _hand_over_to(self, user: str) -> None:
         """PostgreSQL refuses to run as root: give data and programs to a user who can reach them."""
         if not _open_to_all(self._home):
-            self._data_dir = Path(tempfile.mkdtemp(prefix="bongsu-postgres-")) / "data"
+            self._data_dir = make_elsewhere(self._home) / "data"
         shutil.chown(self._data_dir.parent, user)
         if not _open_to_all(self._install.bin_dir):
             self._install = _copy_wheel_install(self._install, self._data_dir.parent)

@@ -127,10 +127,12 @@ def start_real(run_dir: Path, *, postgres: int) -> Stack:
 
 def _start(run_dir: Path, broker: Callable[[], Broker | Kafka], postgres: int) -> Stack:
     run_dir.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(3) as pool:
-        starting_broker = pool.submit(broker)
-        starting_postgres = pool.submit(start_postgres, run_dir, postgres)
-        starting_registry = pool.submit(start_registry, run_dir)
+    pool = ThreadPoolExecutor(3)
+    starting_broker = pool.submit(broker)
+    starting_postgres = pool.submit(start_postgres, run_dir, postgres)
+    starting_registry = pool.submit(start_registry, run_dir)
+    # Not a `with` block: Ctrl-C would leave it while parts are starting that nobody would ever stop.
+    pool.shutdown(wait=False)
     try:
         return Stack(starting_postgres.result(), starting_broker.result(), starting_registry.result())
     except BaseException:

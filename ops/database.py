@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from ops.errors import ConfigError, DependencyUnavailable, OperatorError
+from ops.errors import ConfigError, DependencyUnavailable
 from ops.masking import mask_connection, mask_text
 from ops.settings_model import Settings
 
@@ -23,12 +23,22 @@ _TURNED_AWAY = re.compile(
     r"authentication failed|no password supplied|role \".*\" does not exist|database \".*\" does not exist|no pg_hba"
 )
 
+# A connection string that libpq parses and cannot use: no server will ever answer there.
+_UNREADABLE = re.compile(r"invalid integer value|invalid port number")
+
 
 def _why(error: Exception) -> str:
     """The telling line of libpq's text, which repeats itself for every address and adds a hint."""
     lines = [line.strip(" -") for line in mask_text(str(error)).splitlines() if line.strip()]
     telling = [line for line in lines if "failed: " in line or "FATAL" in line]
     return (telling or lines or [type(error).__name__])[0].removeprefix("connection failed: ")
+
+
+def _unreadable(dsn: str, error: Exception) -> ConfigError:
+    return ConfigError(
+        f"DATABASE_URL is {mask_connection(dsn)}, expected postgresql://user@host:port/database "
+        f"or key=value pairs: {_why(error)}."
+    )
 
 
 @contextmanager
@@ -54,21 +64,23 @@ def connect(
             application_name=f"bongsu {purpose}",
         )
     except psycopg.OperationalError as error:
+        if _UNREADABLE.search(str(error)):
+            raise _unreadable(dsn, error) from None
         where = f"DATABASE_URL is {mask_connection(dsn)}"
         if _TURNED_AWAY.search(str(error)):
             raise ConfigError(f"{where}, which the server turned away: {_why(error)}.") from None
         raise DependencyUnavailable(f"{where}, where no PostgreSQL answers: {_why(error)}.") from None
     except psycopg.Error as error:
-        raise ConfigError(
-            f"DATABASE_URL is {mask_connection(dsn)}, expected postgresql://user@host:port/database "
-            f"or key=value pairs: {_why(error)}."
-        ) from None
+        raise _unreadable(dsn, error) from None
     try:
         with connection:
             connection.execute(f"SET statement_timeout = '{int(statement_timeout_s)}s'".encode())
             yield connection
-    except psycopg.errors.UndefinedTable as error:
-        raise OperatorError(f"{_why(error)}: run ./bongsu migrate first.") from error
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+        raise ConfigError(
+            f"DATABASE_URL is {mask_connection(dsn)}, a database without Bongsu's tables ({_why(error)}): "
+            "run ./bongsu migrate first."
+        ) from error
     except psycopg.OperationalError as error:
         raise DependencyUnavailable(f"PostgreSQL went away in the middle of the command: {_why(error)}.") from error
 

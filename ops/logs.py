@@ -166,6 +166,18 @@ def renders_console(log_format: str, stream: IO[str]) -> bool:
     return log_format == "console" or (log_format == "auto" and stream.isatty())
 
 
+class _Stderr(logging.StreamHandler[IO[str]]):
+    """Writes to what sys.stderr is at that moment: a verb that is called as a function may outlive a redirection."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> IO[str]:  # type: ignore[override]
+        """The present sys.stderr."""
+        return sys.stderr
+
+
 def configure(
     context: LogContext,
     *,
@@ -194,7 +206,7 @@ def configure(
         processors=[_standardise(context), structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         logger=None,
     )
-    handler = logging.StreamHandler(out)
+    handler: logging.Handler = logging.StreamHandler(stream) if stream else _Stderr()
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -5,6 +5,7 @@ lock. A file that was changed after it was applied is an error: what runs must b
 """
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -22,6 +23,8 @@ CREATE TABLE IF NOT EXISTS bongsu_schema_migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 )
 """
+
+_DROPPED: Final = re.compile(r"^DROP TABLE (?:IF EXISTS )?(\w+)", re.MULTILINE)
 
 
 class MigrationError(Exception):
@@ -142,6 +145,17 @@ def rollback(
             conn.execute("DELETE FROM bongsu_schema_migrations WHERE number = %s", (migration.number,))
             undone.append(migration)
     return undone
+
+
+def tables_lost(conn: psycopg.Connection[Any], to: int, dispatch_target_column: str = "dispatch_target") -> list[str]:
+    """The tables, with all their rows, that `rollback` to `to` would drop; empty when it takes back no table."""
+    applied = {state.number for state in status(conn, dispatch_target_column) if state.applied_at is not None}
+    return [
+        table
+        for migration in migrations(dispatch_target_column)
+        if migration.number > to and migration.number in applied
+        for table in _DROPPED.findall(migration.down)
+    ]
 
 
 def status(conn: psycopg.Connection[Any], dispatch_target_column: str = "dispatch_target") -> list[MigrationState]:

@@ -4,11 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from ops.errors import DependencyUnavailable, OperatorError
 from ops.settings_model import Settings
+
+if TYPE_CHECKING:
+    from schemas.avro import AvroCodec
 
 _CLOSE_TIMEOUT_S = 10.0
 
@@ -36,6 +39,7 @@ def numbered(draft: Draft, count: int) -> list[Draft]:
 def into_outbox(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]:
     """All of them in one transaction, through the function that producers use. One row of result each."""
     from prometheus_client import CollectorRegistry
+    from psycopg import DataError
 
     from capture.outbox import EnqueueMetrics, Inserted, Outbox, PayloadNotSerialisable
     from ops.database import connect
@@ -54,8 +58,10 @@ def into_outbox(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]
                     event_id=draft.event_id,
                     occurred_at=draft.occurred_at,
                 )
-            except PayloadNotSerialisable as error:
+            except (PayloadNotSerialisable, ValueError) as error:
                 raise OperatorError(f"{error}.") from error
+            except DataError as error:
+                raise OperatorError(f"PostgreSQL cannot store this event: {error}.") from error
             result = "inserted" if isinstance(outcome, Inserted) else "duplicate"
             rows.append({"event_id": str(outcome.event_id), "to": "outbox", "result": result})
     return rows
@@ -63,12 +69,25 @@ def into_outbox(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]
 
 def onto_topic(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]:
     """All of them onto activity.events, each acknowledged by Kafka. One row of result each."""
-    from capture.outbox import serialise
     from ops.registry import registry
 
     with registry(settings) as client:
         codec = client.codec()
-    values = [
+    try:
+        values = _encoded(codec, drafts)
+        offsets = asyncio.run(_publish(settings, drafts, values))
+    except ValueError as error:
+        raise OperatorError(f"the event cannot be written: {error}.") from error
+    return [
+        {"event_id": str(draft.event_id), "to": "topic", "result": "acknowledged", "offset": offset}
+        for draft, offset in zip(drafts, offsets, strict=True)
+    ]
+
+
+def _encoded(codec: "AvroCodec", drafts: list[Draft]) -> list[bytes]:
+    from capture.outbox import serialise
+
+    return [
         codec.encode(
             "activity-event",
             {
@@ -87,11 +106,6 @@ def onto_topic(settings: Settings, drafts: list[Draft]) -> list[dict[str, Any]]:
             },
         )
         for draft in drafts
-    ]
-    offsets = asyncio.run(_publish(settings, drafts, values))
-    return [
-        {"event_id": str(draft.event_id), "to": "topic", "result": "acknowledged", "offset": offset}
-        for draft, offset in zip(drafts, offsets, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from pydantic import SecretStr, ValidationError
 from ops.errors import ConfigError
 from ops.masking import MASK, mask_connection, passwords_in
 from ops.settings_errors import sentences
+from ops.settings_files import files_of_role, unreadable_files
 from ops.settings_layers import (
     Layer,
     LayerSource,
@@ -102,17 +103,20 @@ def load(
 
 def require_role(settings: Settings, role: str) -> None:
     """Raise ConfigError when a role lacks what it needs, before it opens any connection."""
-    found = role_problems(settings, role)
+    found = role_problems(settings, role) + unreadable_files(settings, files_of_role(role))
     if found:
         raise ConfigError(*found)
 
 
 def secret_values(settings: Settings) -> tuple[str, ...]:
-    """Every secret in the clear, for the masks of the log only."""
+    """Every secret in the clear, for the masks of the log only.
+
+    Of DATABASE_URL only the password: an operator must be able to read which host and port did not answer.
+    """
     found = []
     for name in names():
         value = getattr(settings, name)
-        if isinstance(value, SecretStr):
+        if isinstance(value, SecretStr) and name != "database_url":
             found.append(value.get_secret_value())
     return (*found, *passwords_in(settings.database_url.get_secret_value() if settings.database_url else ""))
 

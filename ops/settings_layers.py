@@ -80,7 +80,7 @@ def from_toml(file_name: str, text: str) -> tuple[Layer, list[str]]:
         elif isinstance(value, dict):
             problems.append(f"[{key}] in {file_name} is a table, expected flat keys such as {key}_... = value.")
         else:
-            problems.append(f"{key} in {file_name} names no setting{_suggestion(key, names())}")
+            problems.append(f"{key} in {file_name} names no setting{_suggestion(key.lower(), names())}")
     return layer, problems
 
 

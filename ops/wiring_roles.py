@@ -39,6 +39,7 @@ from topics.registry import ACTIVITY_EVENTS, topics_read_by
 Builder = Callable[[Workbench, AsyncExitStack, Publisher], Awaitable[Parts]]
 
 _RETRY_CAP_S = 3_600.0
+_POSTHOG_LEASE_S = 120.0
 
 
 async def build_activity(bench: Workbench, stack: AsyncExitStack, _publisher: Publisher) -> Parts:
@@ -77,7 +78,12 @@ async def build_posthog(bench: Workbench, stack: AsyncExitStack, _publisher: Pub
         store,
         await _posthog_sink(settings, stack),
         Circuit("POSTHOG"),
-        policy=PostHogPolicy(batch_size=settings.posthog_batch_size, max_retry=settings.posthog_max_retry),
+        policy=PostHogPolicy(
+            batch_size=settings.posthog_batch_size,
+            # A batch may be split into several requests, each with the whole time allowed.
+            lease_s=_POSTHOG_LEASE_S + 4 * settings.posthog_timeout_s,
+            max_retry=settings.posthog_max_retry,
+        ),
         delay_s=_delay(settings.posthog_retry_delay_ms),
         new_token=uuid4,
         enabled=settings.posthog_enabled,
@@ -109,7 +115,7 @@ async def build_push(bench: Workbench, stack: AsyncExitStack, _publisher: Publis
         store,
         await _push_sender(settings, stack),
         policy=PushPolicy(ttl_s=settings.web_push_ttl_s, max_retry=settings.web_push_max_retry),
-        claims=ClaimPolicy(concurrency=settings.web_push_concurrency),
+        claims=ClaimPolicy.for_timeout(settings.web_push_timeout_s, settings.web_push_concurrency),
         delay_s=_delay(settings.web_push_retry_delay_ms),
         new_token=uuid4,
         clock_s=time.monotonic,

@@ -89,21 +89,6 @@ class StoreReport:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairReport:
-    """One step of the repair.
-
-    Attributes:
-        next_id: where the next step begins; equal to the one given when nothing old enough is left.
-        examined: events looked at.
-        enqueued: what was missing and is enqueued now; when that failed, the next step begins at the same place.
-    """
-
-    next_id: int
-    examined: int
-    enqueued: Enqueued | EnqueueFailed
-
-
-@dataclass(frozen=True, slots=True)
 class MarkReport:
     """What marking did.
 
@@ -158,7 +143,7 @@ class DispatchFailure:
 
 @dataclass(frozen=True, slots=True)
 class DispatchAttempt:
-    """The row of dispatch_attempts for one batch sent."""
+    """The row of dispatch_attempts for one batch sent, or for one claim of notify jobs."""
 
     batch_id: UUID
     attempted: int
@@ -200,7 +185,7 @@ class PushJob:
     Attributes:
         variables: JSON object text that fills the template.
         retry_count: failed attempts before this one.
-        age_s: seconds since `scheduled_at`, by the database's clock.
+        age_s: seconds since the job was first due, by the database's clock; retries do not make it younger.
         template: None when the template is gone.
         targets: enabled subscriptions of the member without a final outcome for this job.
         delivered_before, final_before: outcomes logged by earlier attempts.
@@ -241,7 +226,7 @@ class JobResult:
     Attributes:
         status: READY gives the job back.
         retry_count: the new value.
-        due_in_s: with READY, moves `scheduled_at` to so many seconds from now; None leaves it.
+        due_in_s: with READY, moves `scheduled_at` to so many seconds from now (a retry); None leaves it.
         hold_s: with READY, nobody claims it for so long, `scheduled_at` unmoved (nothing was attempted).
         last_error: the new value.
         logs: outcomes that became final.

@@ -82,6 +82,12 @@ claims_lost = Counter(
     ["target"],
 )
 
+store_refused = Counter(
+    "store_refused",
+    "Times the store refused what a claiming role asked of it: a defect in data that a person has to look for.",
+    ["role"],
+)
+
 PROVIDER = "kafka"
 """Value of the `provider` tag; the runbook knows `kafka` and `none`."""
 

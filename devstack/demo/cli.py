@@ -1,17 +1,15 @@
 """`./bongsu demo`: the whole of Bongsu without infrastructure, and `demo break|heal` for a demo that runs."""
 
-import contextlib
 import json
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from types import FrameType
+from collections.abc import Sequence
 
 import click
 from rich.console import Console
 
 from devstack.demo.control import ControlError, NoSuchDemo, SeveralDemos, ask, running_demos
 from devstack.demo.faults import TARGETS
+from devstack.demo.signals import termination_as_interrupt
 from ops.exit_codes import ExitCode
 
 _HELP = """Run all of Bongsu on this machine: PostgreSQL, a broker, a schema registry, receivers that stand for push
@@ -37,6 +35,21 @@ Exit codes:
   6    break, heal: the demo refused, e.g. what is to be broken is broken already
   7    --stack real: Java or Maven is absent, or PostgreSQL of that version; or a part did not start
   130  ended by Ctrl-C
+"""
+
+_HEAL_HELP = """Undo `demo break`.
+
+\b
+Examples:
+  ./bongsu demo heal push
+  ./bongsu demo heal broker --demo 1a2b3c  of several demos, this one; see ./bongsu demo list
+"""
+
+_LIST_HELP = """List the running demos.
+
+\b
+Example:
+  ./bongsu demo list                       one JSON object per line: demo, stack, started_at, run_dir
 """
 
 
@@ -82,6 +95,8 @@ def demo(  # noqa: PLR0917 -- click passes options by name
         return ExitCode.OK
     if ends and events is None:
         raise click.UsageError("--exit needs --events N: a demo without end has no report.")
+    if output == "json" and not ends:
+        raise click.UsageError("--output json is the form of the report of --exit: add --events N --exit.")
     if stack == "embedded" and postgres != "18":
         raise click.UsageError("--postgres chooses the version of --stack real; the embedded one is 18.")
     # Imported here so that `demo break` and `--help` answer at once.
@@ -98,14 +113,21 @@ def demo(  # noqa: PLR0917 -- click passes options by name
         times_faster=time_scale,
     )
     wish = Wish(options, ends=ends, timeout_s=timeout, as_json=output == "json", keep=keep)
-    with _termination_as_interrupt():
+    with termination_as_interrupt():
         return run_demo(wish, Console(stderr=True))
 
 
 @demo.command(
     "break",
-    help="Break a part of the running demo: the push receiver answers 400, PostHog 503, the broker or "
-    "PostgreSQL freezes.",
+    help="""Break a part of the running demo: the push receiver answers 400, PostHog 503, the broker or PostgreSQL
+freezes.
+
+\b
+Examples:
+  ./bongsu demo break push                 push_delivered_ratio fires within seconds
+  ./bongsu demo break postgres             nobody can write or store until it is healed
+  ./bongsu demo break broker --demo 1a2b3c of several demos, this one; see ./bongsu demo list
+""",
 )
 @click.argument("target", type=click.Choice(TARGETS))
 @click.option("--demo", "demo_id", help="Which demo, when several run; its id stands in its first line.")
@@ -114,7 +136,7 @@ def break_(target: str, demo_id: str | None) -> int:
     return _ask("break", target, demo_id)
 
 
-@demo.command("heal", help="Undo `demo break`.")
+@demo.command("heal", help=_HEAL_HELP)
 @click.argument("target", type=click.Choice(TARGETS))
 @click.option("--demo", "demo_id", help="Which demo, when several run; its id stands in its first line.")
 def heal(target: str, demo_id: str | None) -> int:
@@ -122,7 +144,7 @@ def heal(target: str, demo_id: str | None) -> int:
     return _ask("heal", target, demo_id)
 
 
-@demo.command("list", help="List the running demos.")
+@demo.command("list", help=_LIST_HELP)
 def list_() -> int:
     """List the running demos, one JSON object per line."""
     for path, card in running_demos().items():
@@ -146,20 +168,6 @@ def _ask(action: str, target: str, demo_id: str | None) -> int:
                 return ExitCode.FAILED
     click.echo(answer.text, err=not answer.ok)
     return ExitCode.OK if answer.ok else ExitCode.CONFLICT
-
-
-@contextlib.contextmanager
-def _termination_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends a demo as Ctrl-C does: in order, with nothing left behind."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @click.group(commands={"demo": demo})

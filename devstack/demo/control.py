@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from devstack.elsewhere import remove_elsewhere
+
 _PREFIX: Final = "bongsu-demo-"
 _SOCKET: Final = "control.sock"
 _CARD: Final = "demo.json"
@@ -74,7 +76,8 @@ def make_run_dir() -> tuple[str, Path]:
 
 
 def remove_run_dir(path: Path) -> None:
-    """Remove the directory with everything in it."""
+    """Remove the directory with everything in it, and PostgreSQL's data if that lies elsewhere."""
+    remove_elsewhere(path)
     shutil.rmtree(path, ignore_errors=True)
 
 

@@ -1,5 +1,6 @@
 """Runs a demo for a person or a script: screen, control socket, traffic, and at the end the report."""
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from devstack.demo.figures import History
 from devstack.demo.quiet import NotQuiet, Stillness
 from devstack.demo.report import as_table, report
 from devstack.demo.session import Demo, Options
+from devstack.demo.signals import uninterrupted
 from devstack.demo.view import Heading, Screen
 from devstack.java_libraries import JavaMissing
 from devstack.postgres import WHEEL_VERSION, PostgresMissing
@@ -67,12 +69,15 @@ def run_demo(wish: Wish, console: Console) -> int:
             keep_run_dir(run_dir)
             console.print(f"The run directory is kept: {run_dir}", markup=False, highlight=False)
         else:
-            remove_run_dir(run_dir)
+            with uninterrupted():
+                remove_run_dir(run_dir)
 
 
 def _run(wish: Wish, console: Console, demo_id: str, run_dir: Path, started_s: float) -> int:
     def say(sentence: str) -> None:
-        console.print(f"{time.monotonic() - started_s:5.1f} s  {sentence}", markup=False, highlight=False)
+        # The terminal may be gone, and that is when stopping in order matters.
+        with contextlib.suppress(OSError):
+            console.print(f"{time.monotonic() - started_s:5.1f} s  {sentence}", markup=False, highlight=False)
 
     with Demo(wish.options, run_dir, say) as demo:
         say(f"ready; this is demo {demo_id}")

@@ -99,6 +99,7 @@ class Sampler:
         self._waiting: dict[str, int | None] = {}
         self._lags: dict[str, int] | None = None
         self._failing: dict[str, bool] = {"postgres": False, "broker": False}
+        self._looking_since_s: dict[str, float] = {}
         self._connection: psycopg.Connection[Any] | None = None
         self._threads = [
             threading.Thread(target=self._repeat, args=(part, look, every_s), name=f"sampler {part}", daemon=True)
@@ -139,17 +140,25 @@ class Sampler:
             alerts=alert_lines(self._witness.alerts()),
             processes=self._processes(),
             faults=self._faults(),
-            unreachable=tuple(part for part, failing in self._failing.items() if failing),
+            unreachable=tuple(part for part in self._failing if self._silent(part)),
         )
+
+    def _silent(self, part: str) -> bool:
+        # A read of a frozen server never fails: its kernel goes on to acknowledge.
+        since_s = self._looking_since_s.get(part)
+        return self._failing[part] or (since_s is not None and time.monotonic() - since_s > _GIVE_UP_S)
 
     def _repeat(self, part: str, look: Callable[[], None], every_s: float) -> None:
         while not self._stopping.is_set():
+            self._looking_since_s[part] = time.monotonic()
             try:
                 look()
             except (psycopg.Error, KafkaException):
                 self._failing[part] = True
             else:
                 self._failing[part] = False
+            finally:
+                del self._looking_since_s[part]
             self._stopping.wait(every_s)
 
     def _look_at_postgres(self) -> None:

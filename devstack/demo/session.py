@@ -4,11 +4,13 @@ What `./bongsu demo` and the end-to-end tests share. The order of starting is wh
 seconds: all infrastructure side by side, the processes as soon as there is a schema, everything else while they import.
 """
 
+import contextlib
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +37,7 @@ from devstack.demo.receivers import Receivers, start_receivers
 from devstack.demo.sampler import Sampler
 from devstack.demo.scrape import counted_duplicates
 from devstack.demo.sender import Sender
+from devstack.demo.signals import uninterrupted
 from devstack.demo.traffic import Bookkeeper, Traffic
 from devstack.demo.witness import OUTBOX_TOPIC, Witness
 from devstack.demo.writers import Writer
@@ -52,7 +55,6 @@ from topics.schema_registry import SchemaRegistry
 
 RELAY: Final = "relay"
 GROUP_PREFIX: Final = "bongsu"
-METRICS_TOKEN: Final = "demo-metrics-token"  # noqa: S105 -- of a port on loopback that lives as long as the demo
 TARGETS: Final = ("POSTHOG",)
 
 _SLOT_WITHIN_S: Final = 60.0
@@ -112,6 +114,7 @@ class Demo:
         self._say = say
         self._closers: list[Callable[[], None]] = []
         self._metrics_ports: dict[str, int] = {}
+        self._metrics_token = secrets.token_urlsafe(24)
         self._base = datetime.now(UTC)
         self.members = population(members_for(options.rows), options.seed)
 
@@ -129,9 +132,13 @@ class Demo:
         self.close()
 
     def close(self) -> None:
-        """Stop everything, newest first; safe to call twice."""
-        while self._closers:
-            self._closers.pop()()
+        """Stop everything, newest first, whatever Ctrl-C says meanwhile; safe to call twice."""
+        with uninterrupted(), contextlib.ExitStack() as ending:
+            if self._closers:
+                self._say("stopping ...")
+            for closer in self._closers:
+                ending.callback(closer)
+            self._closers.clear()
 
     def _start(self) -> None:
         self._start_infrastructure()
@@ -145,18 +152,15 @@ class Demo:
 
     def _start_infrastructure(self) -> None:
         self._say("starting PostgreSQL, the broker, the schema registry and the receivers")
-        with ThreadPoolExecutor(2) as pool:
-            stack = pool.submit(self._make_stack)
-            receivers = pool.submit(start_receivers, self._run_dir)
-        # What one of them raises must find the other one's closer in place.
-        if stack.exception() is None:
-            self.stack = stack.result()
-            self._closers.append(self.stack.stop)
-        if receivers.exception() is None:
-            self.receivers = receivers.result()
-            self._closers.append(self.receivers.stop)
-        stack.result()
-        receivers.result()
+        pool = ThreadPoolExecutor(2)
+        stack = pool.submit(self._make_stack)
+        self._closers.append(lambda: _stop_outcome(stack))
+        receivers = pool.submit(start_receivers, self._run_dir)
+        self._closers.append(lambda: _stop_outcome(receivers))
+        # Not a `with` block: Ctrl-C would leave it, and what one part raises must find the other's closer in place.
+        pool.shutdown(wait=False)
+        self.stack = stack.result()
+        self.receivers = receivers.result()
 
     def _make_stack(self) -> Stack:
         if self.options.stack == "embedded":
@@ -177,8 +181,8 @@ class Demo:
     def _start_processes(self, keys: VapidKeys) -> None:
         self._say("starting " + ", ".join(self.options.processes))
         self.supervisor = Supervisor([self._spec(name, keys) for name in self.options.processes], self.lines.take)
-        self.supervisor.start()
         self._closers.append(self.supervisor.stop)
+        self.supervisor.start()
 
     def _spec(self, name: str, keys: VapidKeys) -> ProcessSpec:
         port = self._metrics_ports[name] = free_port()
@@ -194,7 +198,7 @@ class Demo:
             vapid_public_key=keys.public,
             vapid_private_key=keys.private,
             metrics_port=port,
-            metrics_token=METRICS_TOKEN,
+            metrics_token=self._metrics_token,
         )
         verb = [name] if name == RELAY else ["worker", name]
         environment = process_environment(os.environ, addresses, self.options.times_faster)
@@ -209,11 +213,6 @@ class Demo:
         expired = [one.endpoint for one in self.subscriptions if one.expires]
         self.faults = Faults(self.stack, self.receivers, expired)
         self.faults.heal_push()
-        self._closers.append(self._thaw)
-
-    def _thaw(self) -> None:
-        # A frozen process cannot be asked to stop, and those that wait for it cannot stop in order.
-        self.faults.heal_all()
 
     def _start_watching(self) -> None:
         reader = {**self.kafka_config(), "enable.auto.commit": False, "auto.offset.reset": "earliest"}
@@ -237,6 +236,8 @@ class Demo:
         self.sampler.start()
         self._closers.append(self.sampler.stop)
         self._closers.append(self._stop_traffic)
+        # Newest, hence first: a frozen process cannot be asked to stop, and whoever waits for it would hold up the end.
+        self._closers.append(self.faults.heal_all)
 
     def wait_for_slot(self) -> None:
         """Wait until the relay reads the log: what is written before that takes the sweeper's slower way."""
@@ -305,7 +306,7 @@ class Demo:
         state = self.supervisor.states().get("activity")
         if state is None or state.restarts or state.pid is None:
             return None
-        return counted_duplicates(self._metrics_ports["activity"], METRICS_TOKEN)
+        return counted_duplicates(self._metrics_ports["activity"], self._metrics_token)
 
     def figures(self) -> Figures:
         """The newest figures for the view."""
@@ -365,3 +366,9 @@ class Demo:
             found.append(f"witness: {self.witness.gaps} records were gone before they could be read")
         found += [f"process: {name} was given up; its last lines: {self.tail(name)}" for name in self.given_up()]
         return found
+
+
+def _stop_outcome(starting: Future[Stack] | Future[Receivers]) -> None:
+    """Wait for a part that may still be starting, and stop it unless it failed by itself."""
+    if starting.exception() is None:
+        starting.result().stop()

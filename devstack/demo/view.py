@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from devstack.demo.figures import STAGES, AlertLine, Figures, age, plain_line, size
 
+LOW_LINES: Final = 30
 _STATUS_STYLE = {"firing": "bold red", "resolved": "green", "pending": "yellow"}
 
 
@@ -39,16 +41,20 @@ def heading_text(heading: Heading) -> str:
     )
 
 
-def render(heading: Heading, figures: Figures, rates: Mapping[str, float], log_lines: Sequence[str]) -> RenderableType:
-    """The whole view as one renderable."""
+def render(
+    heading: Heading, figures: Figures, rates: Mapping[str, float], log_lines: Sequence[str], height: int = LOW_LINES
+) -> RenderableType:
+    """The whole view as one renderable; what is cut off below `height` lines of a low terminal matters least."""
     sides = Table.grid(padding=(0, 3))
     sides.add_row(_flow(figures, rates), _waiting(figures), _refused(figures))
-    parts: list[RenderableType] = [Text(heading_text(heading)), sides, _alerts(figures), _processes(figures)]
+    numbers: list[RenderableType] = [Text(heading_text(heading)), sides]
+    state: list[RenderableType] = [_alerts(figures), _processes(figures)]
     if figures.faults:
         broken = " · ".join(f"{target}: {what}" for target, what in figures.faults.items())
-        parts.append(Text(f"broken on purpose: {broken}", style="bold yellow"))
+        state.append(Text(f"broken on purpose: {broken}", style="bold yellow"))
     if figures.unreachable:
-        parts.append(Text(f"no answer from {', '.join(figures.unreachable)}", style="bold yellow"))
+        state.append(Text(f"no answer from {', '.join(figures.unreachable)}", style="bold yellow"))
+    parts = [*state, *reversed(numbers)] if height < LOW_LINES else [*numbers, *state]
     parts.append(Text("\n".join(log_lines), style="dim", overflow="ellipsis", no_wrap=True))
     return Panel(Group(*parts), title="Bongsu", title_align="left")
 
@@ -94,7 +100,8 @@ def _alerts(figures: Figures) -> RenderableType:
     if not figures.alerts:
         return Text("alerts: none", style="green")
     table = Table(box=None, title="alerts", title_justify="left")
-    for column in ("rule", "state", "severity", "since", "value"):
+    table.add_column("rule", no_wrap=True)
+    for column in ("state", "severity", "since", "value"):
         table.add_column(column)
     for alert in figures.alerts:
         style = _STATUS_STYLE.get(alert.status, "")
@@ -149,7 +156,7 @@ class Screen:
     def show(self, figures: Figures, rates: Mapping[str, float], log_lines: Sequence[str]) -> None:
         """Draw the figures."""
         if self._live is not None:
-            self._live.update(render(self._heading, figures, rates, log_lines), refresh=True)
+            self._live.update(render(self._heading, figures, rates, log_lines, self._console.height), refresh=True)
             return
         if self._last_line_s is None or figures.at_s - self._last_line_s >= self._line_every_s:
             self._last_line_s = figures.at_s

@@ -23,8 +23,13 @@ def register(root: Verbs) -> None:
         """
         from ops.doctor.checks import examine
         from ops.doctor.finding import Level, needs_attention
+        from ops.settings import Loaded
 
-        found = examine(lambda: session.loaded)
+        def load() -> Loaded:
+            session.log_to_stderr("cli")
+            return session.loaded
+
+        found = examine(load)
         rows = [{"level": one.level.value, "check": one.check, "cause": one.cause, "fix": one.fix} for one in found]
         if session.output == "table":
             for row in rows:

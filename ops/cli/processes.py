@@ -17,6 +17,7 @@ from ops.roles import ROLES
 from ops.supervisor import ProcessSpec, ProcessState, Status, Supervisor
 
 _WATCH_S = 0.2
+_LAST_PORT = 65_535
 _EVENTS = {status: f"process.{status.value}" for status in Status}
 _NEEDS_NO_DATABASE = frozenset({"windows"})
 
@@ -117,6 +118,12 @@ def _check_before_start(session: Session, names: tuple[str, ...]) -> None:
 
     settings = session.settings
     problems: list[str] = []
+    last = settings.metrics_port + len(names) - 1
+    if settings.metrics_port and last > _LAST_PORT:
+        problems.append(
+            f"METRICS_PORT is {settings.metrics_port}, expected at most {_LAST_PORT + 1 - len(names)}: "
+            f"{len(names)} processes take that port and the ones behind it."
+        )
     checks: list[Callable[[], object]] = [settings.dsn, settings.brokers, settings.registry]
     checks += [partial(require_role, settings, name) for name in names]
     for check in checks:
@@ -125,7 +132,7 @@ def _check_before_start(session: Session, names: tuple[str, ...]) -> None:
         except ConfigError as error:
             problems += error.sentences
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*dict.fromkeys(problems))
 
 
 def _up(session: Session, names: tuple[str, ...]) -> int:

@@ -8,7 +8,7 @@ import click
 
 from ops.cli import alerts, config, dead_letters, doctor, lag, migrate, processes, produce, tables, topics
 from ops.cli.session import Session, say
-from ops.cli.verbs import Root, global_options, pass_session
+from ops.cli.verbs import WRAPPER_VERBS, Root, global_options, pass_session
 from ops.errors import OperatorError
 from ops.exit_codes import ExitCode
 from ops.masking import mask_text
@@ -44,6 +44,12 @@ for _module in (processes, topics, migrate, produce, lag, tables, alerts, dead_l
 def help_(context: click.Context, path: tuple[str, ...]) -> None:
     """Show the help of a verb, or the list of all verbs."""
     assert context.parent is not None
+    if len(path) == 1 and path[0] in WRAPPER_VERBS:
+        (name,) = path
+        click.echo(
+            f"{name}: {WRAPPER_VERBS[name]}\n\nA verb of the checkout; ./bongsu {name} --help lists its options."
+        )
+        return
     at, command = context.parent, context.parent.command
     for name in path:
         if not isinstance(command, click.Group):

@@ -20,6 +20,7 @@ class Session:
     flags: list[str] = field(default_factory=list)
     output: str = "table"
     no_color: bool = False
+    _log_is_set: bool = field(default=False, init=False)
 
     @cached_property
     def loaded(self) -> "Loaded":
@@ -33,8 +34,12 @@ class Session:
 
     @property
     def settings(self) -> "Settings":
-        """The settings alone."""
-        return self.loaded.settings
+        """The settings alone, for verbs that go on to do something: from here on logs go to stderr."""
+        settings = self.loaded.settings
+        if not self._log_is_set:
+            # Unconfigured, structlog would print onto stdout, between the data.
+            self._configure_log(settings, "cli")
+        return settings
 
     def colour_on(self, terminal: bool) -> bool:
         """Colour is used on a terminal, unless --no-color or NO_COLOR speak against it."""
@@ -53,11 +58,14 @@ class Session:
         return [*config, *(part for flag in self.flags for part in ("--set", flag))]
 
     def log_to_stderr(self, role: str) -> None:
-        """Configure this process's log; for verbs that run for long."""
+        """Name the role in this process's log; for verbs that run for long."""
+        self._configure_log(self.settings, role)
+
+    def _configure_log(self, settings: "Settings", role: str) -> None:
+        self._log_is_set = True
         from ops.logs import LogContext, configure
         from ops.settings import secret_values
 
-        settings = self.settings
         context = LogContext(settings.env, settings.release_name, role, secrets=secret_values(settings))
         configure(
             context,

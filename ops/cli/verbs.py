@@ -29,6 +29,18 @@ def _set_config(context: click.Context, _parameter: click.Parameter, value: Path
 
 
 def _set_flags(context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> None:
+    if value:
+        from ops.settings_layers import is_secret, names
+
+        keys = (flag.partition("=")[0].strip().lower() for flag in value)
+        for key in keys:
+            if key in names() and is_secret(key):
+                variable = key.upper()
+                raise click.UsageError(
+                    f"--set {key} is refused, others can read a command line: put the value into {variable} of the "
+                    f"environment, or into a file named by {variable}_FILE.",
+                    context,
+                )
     _session(context).flags.extend(value)
 
 
@@ -92,7 +104,14 @@ class Verb(click.Command):
 
 
 class Verbs(click.Group):
-    """A group that knows the nearest name for a wrong one."""
+    """A group that knows the nearest name for a wrong one; its help shows one example of each verb."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The first example of each verb."""
+        with formatter.section("Examples"):
+            for command in self.commands.values():
+                if isinstance(command, Verb):
+                    formatter.write(f"  {command.examples[0]}\n")
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

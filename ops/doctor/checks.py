@@ -11,8 +11,11 @@ from ops.doctor.finding import Finding, Level, degraded, not_configured, ok, war
 from ops.errors import ConfigError, OperatorError
 from ops.roles import ROLES, group_id
 from ops.settings import Loaded
+from ops.settings_files import KAFKA_FILES, PUSH_FILES, unreadable_files
 from ops.settings_model import Settings
 from topics.registry import captured_tables
+
+_FILE_FIX = "put the file there and let this user read it, or correct or remove the setting"
 
 
 def examine(load: Callable[[], Loaded]) -> list[Finding]:
@@ -84,6 +87,9 @@ def _database(settings: Settings) -> list[Finding]:
 def _broker(settings: Settings) -> list[Finding]:
     if settings.kafka_bootstrap_servers is None:
         return [not_configured("broker", "KAFKA_BOOTSTRAP_SERVERS")]
+    unreadable = unreadable_files(settings, KAFKA_FILES)
+    if unreadable:
+        return [degraded("broker", sentence, _FILE_FIX) for sentence in unreadable]
     from ops.cluster import group_members, partition_counts
     from ops.lag_report import group_lags
     from ops.topic_plan import planned
@@ -125,6 +131,9 @@ def _registry(settings: Settings) -> list[Finding]:
 def _web_push(settings: Settings) -> Finding:
     from sinks.webpush.vapid import check_vapid
 
+    unreadable = unreadable_files(settings, PUSH_FILES)
+    if unreadable:
+        return degraded("web_push", unreadable[0], _FILE_FIX)
     private = settings.vapid_private_key.get_secret_value() if settings.vapid_private_key else ""
     values = (settings.vapid_public_key or "", private, settings.vapid_subject or "")
     if not any(values) and not settings.web_push_enabled:

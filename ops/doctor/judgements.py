@@ -12,6 +12,17 @@ from ops.settings_model import Settings
 _MIB = 1024 * 1024
 _RETAINED_WARNING_BYTES = 1024 * _MIB
 _TOO_LONG_NAMES = 5
+_AFTER_FAILURE = {
+    "user_activity_source_outbox": (
+        "see ./bongsu dead-letters list and last_error, remove the cause, then UPDATE user_activity_source_outbox "
+        "SET status='PENDING', next_retry_at=NULL WHERE id = ...: the relay's sweeper emits them again"
+    ),
+    "user_activity_dispatch_outbox": (
+        "see last_error, remove the cause, then UPDATE user_activity_dispatch_outbox SET status='PENDING', "
+        "retry_count=0, next_retry_at=NULL WHERE id = ...: the worker of their target sends them again"
+    ),
+    "notify_jobs": "see last_error and remove the cause; a job that gave up is not sent again",
+}
 
 
 def size_text(size_bytes: int) -> str:
@@ -121,18 +132,14 @@ def _own_slot(row: Mapping[str, Any] | None, name: str) -> Finding:
 
 
 def backlog(rows: Sequence[Mapping[str, Any]], overdue_s: float) -> list[Finding]:
-    """FAILED rows and rows that wait for longer than the sweeper should allow."""
+    """Rows that gave up, and rows that wait for longer than the sweeper should allow; a due retry is no problem."""
     found = []
     for row in rows:
         what = f"{row['rows']} rows of {row['table']}"
-        if row["status"] == "FAILED":
-            found.append(
-                warning(
-                    "backlog",
-                    f"{what} are FAILED",
-                    "see ./bongsu dead-letters list and last_error, remove the cause, then replay",
-                )
-            )
+        given_up = row["rows"] - row["retrying"]
+        if row["status"] == "FAILED" and given_up > 0:
+            cause = f"{given_up} rows of {row['table']} are FAILED and are not tried again"
+            found.append(warning("backlog", cause, _AFTER_FAILURE[row["table"]]))
         elif row["status"] in ("PENDING", "READY", "LOCKED") and (row["oldest_s"] or 0) > overdue_s:
             found.append(
                 degraded(

@@ -59,7 +59,23 @@ CREATE TABLE user_activity_event (
     CONSTRAINT user_activity_event_event_id_key UNIQUE (event_id)
 );
 CREATE INDEX user_activity_event_occurred_at ON user_activity_event (occurred_at);
-CREATE INDEX user_activity_event_stored_at ON user_activity_event USING brin (stored_at);
+
+-- Events that were stored while enqueuing what follows from them failed; the repair works these rows off.
+CREATE TABLE user_activity_enqueue_gap (
+    id               bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- Ids of user_activity_event, both included; rows of other partitions among them are none of the gap's.
+    first_event      bigint      NOT NULL,
+    last_event       bigint      NOT NULL,
+    source_topic     text        NOT NULL,
+    source_partition integer     NOT NULL,
+    -- Whether POSTHOG_ENABLED was on when they were stored: what it is when they are repaired says nothing.
+    dispatches       boolean     NOT NULL,
+    failed_at        timestamptz,
+    created_at       timestamptz NOT NULL DEFAULT now(),
+    CONSTRAINT user_activity_enqueue_gap_range CHECK (first_event <= last_event)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+-- Oldest first; one that the repair failed on goes behind the others, so that it does not hold them up.
+CREATE INDEX user_activity_enqueue_gap_next ON user_activity_enqueue_gap (failed_at NULLS FIRST, id);
 
 CREATE TABLE user_activity_dispatch_outbox (
     id                       bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -64,6 +64,7 @@ CREATE TABLE notify_jobs (
     variables    jsonb       NOT NULL DEFAULT '{}',
     status       text        NOT NULL DEFAULT 'READY',
     scheduled_at timestamptz NOT NULL DEFAULT now(),
+    first_due_at timestamptz,  -- scheduled_at before the first retry moved it; a job expires by this
     retry_count  integer     NOT NULL DEFAULT 0,
     last_error   text,
     dedup_key    text        NOT NULL,
@@ -74,7 +75,9 @@ CREATE TABLE notify_jobs (
     CONSTRAINT notify_jobs_dedup_key_key UNIQUE (dedup_key),
     CONSTRAINT notify_jobs_status CHECK (status IN ('READY', 'LOCKED', 'DONE', 'FAILED', 'CANCELLED'))
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
-CREATE INDEX notify_jobs_due ON notify_jobs (scheduled_at, id) WHERE status IN ('READY', 'LOCKED');
+CREATE INDEX notify_jobs_fresh ON notify_jobs (scheduled_at, id) WHERE status = 'READY' AND locked_until IS NULL;
+CREATE INDEX notify_jobs_waited ON notify_jobs (locked_until, id)
+    WHERE status IN ('READY', 'LOCKED') AND locked_until IS NOT NULL;
 CREATE INDEX notify_jobs_event ON notify_jobs (event_id);
 
 CREATE TABLE push_message_logs (

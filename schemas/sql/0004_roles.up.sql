@@ -36,9 +36,11 @@ GRANT UPDATE (status, retry_count, last_error, next_retry_at, updated_at) ON use
 GRANT SELECT, INSERT ON user_activity_event, dispatch_attempts, push_message_logs TO bongsu_worker;
 GRANT SELECT, INSERT, UPDATE ON user_activity_dispatch_outbox, notify_jobs TO bongsu_worker;
 GRANT SELECT, UPDATE ON push_subscription TO bongsu_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON user_activity_enqueue_gap TO bongsu_worker;
 
 -- Readers: operators' SQL of the runbooks. Subscriptions are left out: an endpoint is a capability.
-GRANT SELECT ON user_activity_source_outbox, user_activity_event, user_activity_dispatch_outbox, dispatch_attempts,
-    push_templates, notify_rules, notify_jobs, push_message_logs TO bongsu_reader;
+GRANT SELECT ON user_activity_source_outbox, user_activity_event, user_activity_enqueue_gap,
+    user_activity_dispatch_outbox, dispatch_attempts, push_templates, notify_rules, notify_jobs, push_message_logs
+    TO bongsu_reader;
 GRANT SELECT (id, member_id, type, vapid_key_id, enabled_yn, disabled_reason, disabled_at, created_at, updated_at)
     ON push_subscription TO bongsu_reader;

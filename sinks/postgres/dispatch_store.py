@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from psycopg import AsyncCursor, Rollback
+from psycopg import Rollback
 
+from sinks.postgres.attempts import log_attempt
 from sinks.postgres.session import Connect, Session
 from sinks.postgres.statements import statement
 from sinks.postgres.text import storable
@@ -65,28 +66,12 @@ class PostgresDispatchStore:
             if not written:
                 raise Rollback
             if attempt is not None:
-                await self._log(cursor, attempt)
+                await log_attempt(cursor, self._target, attempt)
         return written
 
     async def close(self) -> None:
         """Close the connection."""
         await self._session.close()
-
-    async def _log(self, cursor: AsyncCursor[Any], attempt: DispatchAttempt) -> None:
-        await cursor.execute(
-            statement("log_attempt"),
-            {
-                "target": self._target,
-                "batch_id": attempt.batch_id,
-                "attempted": attempt.attempted,
-                "succeeded": attempt.succeeded,
-                "failed": attempt.failed,
-                "http_status": attempt.http_status,
-                "error_code": attempt.error_code,
-                "error_message": None if attempt.error_message is None else storable(attempt.error_message),
-                "duration_ms": attempt.duration_ms,
-            },
-        )
 
 
 def _columns(failures: Sequence[DispatchFailure]) -> dict[str, list[Any]]:

@@ -1,4 +1,4 @@
-"""Claims notify jobs and writes what came of sending them: logs, subscriptions, jobs, in one transaction."""
+"""Claims notify jobs; writes what came of sending them (logs, subscriptions, jobs, attempt) in one transaction."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -8,10 +8,14 @@ from uuid import UUID
 from psycopg import AsyncCursor
 
 from sinks.ports import PushTarget
+from sinks.postgres.attempts import log_attempt
 from sinks.postgres.session import Connect, Session
 from sinks.postgres.statements import statement
 from sinks.postgres.text import storable
-from sinks.store_values import JobResult, PushJob, PushLog, PushTemplate, SettleReport
+from sinks.store_values import DispatchAttempt, JobResult, PushJob, PushLog, PushTemplate, SettleReport
+
+WEB_PUSH = "WEB_PUSH"
+"""The dispatch_target of the attempts."""
 
 
 class PostgresJobStore:
@@ -42,7 +46,9 @@ class PostgresJobStore:
             final = {job_id: (total, delivered) for job_id, total, delivered in await cursor.fetchall()}
         return tuple(_job(row, targets[row[0]], *final.get(row[0], (0, 0))) for row in claimed)
 
-    async def settle(self, token: UUID, results: Sequence[JobResult]) -> SettleReport:
+    async def settle(
+        self, token: UUID, results: Sequence[JobResult], attempt: DispatchAttempt | None = None
+    ) -> SettleReport:
         """See the port."""
         if not results:
             return SettleReport(0, 0, 0)
@@ -56,6 +62,8 @@ class PostgresJobStore:
             disabled = await _disable(cursor, written)
             if written:
                 await cursor.execute(statement("settle_jobs"), {**_columns(written), "token": token})
+            if written and attempt is not None:
+                await log_attempt(cursor, WEB_PUSH, attempt)
         return SettleReport(len(written), conflicts, disabled)
 
     async def close(self) -> None:

@@ -25,15 +25,19 @@ TRANSACTION_TIMEOUT_S: Final = 60.0
 
 def store_error(error: psycopg.Error) -> StoreError | None:
     """The store error for a driver error, or None when it is a defect and should pass as it is."""
-    kind = _kind(error)
-    detail = (error.diag.message_primary or str(error) or type(error).__name__).strip()
-    match kind:
+    detail = error_sentence(error)
+    match _kind(error):
         case ErrorClass.UNAVAILABLE:
             return StoreUnavailable(error.sqlstate, detail)
         case ErrorClass.REFUSED:
             return StoreRefused(error.sqlstate, detail)
         case ErrorClass.DEFECT:
             return None
+
+
+def error_sentence(error: psycopg.Error) -> str:
+    """The error in one sentence that may be logged: without the server's DETAIL, which shows rows and keys."""
+    return (error.diag.message_primary or str(error) or type(error).__name__).strip()
 
 
 def _kind(error: psycopg.Error) -> ErrorClass:

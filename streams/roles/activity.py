@@ -6,8 +6,9 @@ What is refused, and why, is `decoding`; what happens once is the store's unique
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, assert_never
 
 import structlog
 
@@ -15,7 +16,8 @@ from schemas.avro import AvroCodec
 from schemas.errors import Reason, SchemaError
 from schemas.event_names import EventNames
 from schemas.runbook_messages import CONSUME_FAILED, DUPLICATE_SKIPPED, HOOK_FAILED
-from sinks.store_errors import StoreRefused, StoreUnavailable
+from sinks.repair_values import NoGap
+from sinks.store_errors import StoreError, StoreRefused
 from sinks.store_values import Enqueued, EnqueueFailed, EventRow, Fate, SourceRefusal, StoreReport
 from streams import metrics
 from streams.engine.batch import Record, RecordBatch
@@ -36,18 +38,16 @@ class RepairPace:
     """How the repair goes about its work; times in seconds.
 
     Attributes:
-        settled_s: how old an event must be for its enqueuing to be over.
-        lookback_s: how far back it begins at start and after a failed hook.
-        every_s: time between two rounds when nothing failed.
-        chunk: events of one step.
-        between_s: rest between two steps, in which the handler has the connection.
+        every_s: time between two looks for gaps of workers that ended, when no hook failed here.
+        retry_s: wait after a step that failed.
+        chunk: most events of one step.
+        between_s: rest between two steps.
     """
 
-    settled_s: float = 30.0
-    lookback_s: float = 900.0
-    every_s: float = 600.0
+    every_s: float = 60.0
+    retry_s: float = 10.0
     chunk: int = 2000
-    between_s: float = 0.05
+    between_s: float = 0.005
 
 
 class ActivityRole:
@@ -101,19 +101,17 @@ class ActivityRole:
         return Handled(tuple(sorted(refusals, key=lambda refusal: refusal.record.offset)))
 
     async def background(self) -> None:
-        """Enqueue, for ever, what stored events lack: at start, after a failed hook, and now and then."""
-        after: int | None = None
+        """Repair, for ever, the gaps that failed hooks leave: at start, after a failed hook, and now and then."""
         while True:
-            after = await self._repair_round(after)
-            try:
+            # Cleared before the look: a hook that fails while it runs is not lost.
+            self._hook_failed.clear()
+            wait_s = await self._repair_step()
+            if wait_s is not None:
+                await asyncio.sleep(wait_s)
+                continue
+            with suppress(TimeoutError):
                 async with asyncio.timeout(self._repair.every_s):
                     await self._hook_failed.wait()
-            except TimeoutError:
-                continue
-            # Only once the failed events have settled does the repair look at them.
-            await asyncio.sleep(self._repair.settled_s + 1.0)
-            self._hook_failed.clear()
-            after = None
 
     async def _decode(self, batch: RecordBatch) -> list[Decoded]:
         if batch.topic != self._avro_topic:
@@ -142,27 +140,24 @@ class ActivityRole:
                 # The culprit is known: no need to let the engine halve the batch, and its source row can be told.
                 return await self._store.store((), [*sources, *_source_of(rows[0], error)]), (error,)
 
-    async def _repair_round(self, after: int | None) -> int | None:
-        """Repair until nothing old enough is left; returns where the next round begins."""
-        pace = self._repair
-        while True:
-            try:
-                report = await self._store.repair(
-                    after, limit=pace.chunk, settled_s=pace.settled_s, lookback_s=pace.lookback_s
-                )
-            except StoreUnavailable as error:
-                log.warning("activity.repair_postponed", error=str(error))
-                await asyncio.sleep(pace.settled_s)
-                continue
-            if isinstance(report.enqueued, EnqueueFailed):
-                log.error("activity.hook_failed", message=HOOK_FAILED, error=report.enqueued.error, repair=True)
-                self._hook_failed.set()
-                return report.next_id
-            _tell_repaired(report.enqueued)
-            if report.next_id == after or not report.examined:
-                return report.next_id
-            after = report.next_id
-            await asyncio.sleep(pace.between_s)
+    async def _repair_step(self) -> float | None:
+        """Repair a chunk; returns the seconds to wait before the next one, None when no gap is left."""
+        try:
+            step = await self._store.repair(limit=self._repair.chunk)
+        except StoreError as error:
+            log.warning("activity.repair_postponed", error=str(error))
+            return self._repair.retry_s
+        match step:
+            case NoGap():
+                return None
+            case Enqueued():
+                _tell_repaired(step)
+                return self._repair.between_s
+            case EnqueueFailed(error=reason):
+                log.error("activity.hook_failed", message=HOOK_FAILED, error=reason, repair=True)
+                return self._repair.retry_s
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _tell(
         self,

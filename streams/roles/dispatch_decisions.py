@@ -13,6 +13,12 @@ DelayS = Callable[[int], float]
 UNAUTHORISED_PAUSE_S = 60.0
 """How long a target that does not accept our credentials is left alone."""
 
+TOLD_CAP_S = 3600.0
+"""Longest wait that a destination can ask for: a far Retry-After must not park a row for ever."""
+
+_TARGET_STATUSES = frozenset({402, 404, 408, 429})
+"""Statuses below 500 that speak for the target (quota, address, haste), not for the event that was sent."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
@@ -36,8 +42,8 @@ class Verdicts:
 def judge(rows: Sequence[DispatchRow], outcomes: Sequence[Outcome], *, max_retry: int, delay_s: DelayS) -> Verdicts:
     """Decide for each row by its outcome.
 
-    A row is tried once and at most `max_retry` times again. A target that refuses our credentials uses up no retry:
-    that is ours to correct, and the events must still be there then.
+    `max_retry` bounds the tries that fail for the event's own sake. A target that is down, over its quota or refuses
+    our credentials takes no row its last retry, however long that lasts: the events must still be there afterwards.
     """
     dispatched: list[int] = []
     failures: list[DispatchFailure] = []
@@ -48,6 +54,8 @@ def judge(rows: Sequence[DispatchRow], outcomes: Sequence[Outcome], *, max_retry
                 dispatched.append(row.dispatch_id)
             case RetryAfter() if not was_attempted(outcome):
                 released.append(row.dispatch_id)
+            case RetryAfter(seconds=seconds) if speaks_for_target(outcome):
+                failures.append(_wait_for_target(row, describe(outcome), seconds, max_retry, delay_s))
             case RetryAfter(seconds=seconds):
                 failures.append(_retry(row, describe(outcome), seconds, max_retry, delay_s))
             case Unauthorised():
@@ -59,6 +67,17 @@ def judge(rows: Sequence[DispatchRow], outcomes: Sequence[Outcome], *, max_retry
             case _ as unreachable:
                 assert_never(unreachable)
     return Verdicts(tuple(dispatched), tuple(failures), tuple(released))
+
+
+def told_s(seconds: float | None) -> float:
+    """Seconds that a destination asked for, as far as they are obeyed."""
+    return min(max(seconds or 0.0, 0.0), TOLD_CAP_S)
+
+
+def speaks_for_target(outcome: RetryAfter) -> bool:
+    """Does the answer say how the target is? No answer, 5xx, 3xx, a 2xx without proof, and the statuses above."""
+    status = outcome.http_status
+    return status is None or not 400 <= status < 500 or status in _TARGET_STATUSES
 
 
 def health(outcomes: Sequence[Outcome]) -> Outcome:
@@ -91,8 +110,21 @@ def describe(outcome: Outcome) -> str:
     return ": ".join(words)
 
 
-def _retry(row: DispatchRow, error: str, told_s: float | None, max_retry: int, delay_s: DelayS) -> DispatchFailure:
+def _wait_for_target(
+    row: DispatchRow, error: str, seconds: float | None, max_retry: int, delay_s: DelayS
+) -> DispatchFailure:
+    """Due again after a growing wait, for ever.
+
+    The count grows for the sake of the wait (an event that brings the target down must not be in every batch), but
+    stops before the last retry, which is kept for answers about the event.
+    """
+    failures = row.retry_count + 1
+    counted = max(row.retry_count, min(failures, max_retry - 1))
+    return DispatchFailure(row.dispatch_id, counted, error, max(delay_s(failures), told_s(seconds)))
+
+
+def _retry(row: DispatchRow, error: str, seconds: float | None, max_retry: int, delay_s: DelayS) -> DispatchFailure:
     failures = row.retry_count + 1
     if failures > max_retry:
         return DispatchFailure(row.dispatch_id, failures, error, None)
-    return DispatchFailure(row.dispatch_id, failures, error, max(delay_s(failures), told_s or 0.0))
+    return DispatchFailure(row.dispatch_id, failures, error, max(delay_s(failures), told_s(seconds)))

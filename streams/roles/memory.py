@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sinks.ports import PushTarget
+from sinks.repair_values import NoGap, RepairStep
 from sinks.store_errors import StoreError
 from sinks.store_values import (
     DispatchAttempt,
@@ -23,7 +24,6 @@ from sinks.store_values import (
     MarkReport,
     PushJob,
     PushLog,
-    RepairReport,
     SettleReport,
     SourceRefusal,
     StoreReport,
@@ -62,6 +62,7 @@ class MemoryEventStore(_Failing):
         sources: source rows by id; put them in to see their state change.
         dispatched: event ids with a dispatch row.
         enqueue_error: while set, enqueuing fails with this text.
+        gaps: new events of the batches for which enqueuing failed.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,7 @@ class MemoryEventStore(_Failing):
         self.sources: dict[int, SourceRow] = {}
         self.dispatched: set[UUID] = set()
         self.enqueue_error: str | None = None
+        self.gaps: list[list[UUID]] = []
 
     async def store(self, rows: Sequence[EventRow], refused: Sequence[SourceRefusal]) -> StoreReport:
         """See the port."""
@@ -85,15 +87,23 @@ class MemoryEventStore(_Failing):
         for refusal in refused:
             self._refuse(refusal)
         fresh = [row.event.event_id for row, fate in zip(rows, fates, strict=True) if fate is Fate.INSERTED]
-        return StoreReport(fates, self._enqueue(fresh))
+        enqueue = self._enqueue(fresh)
+        if isinstance(enqueue, EnqueueFailed):
+            self.gaps.append(fresh)
+        return StoreReport(fates, enqueue)
 
-    async def repair(self, after: int | None, *, limit: int, settled_s: float, lookback_s: float) -> RepairReport:
-        """See the port; ids are places in the order of storing, from 1, and every event is settled."""
+    async def repair(self, *, limit: int) -> RepairStep:
+        """See the port."""
         self._check()
-        first = after or 0
-        chunk = list(self.events)[first : first + limit]
-        outcome = self._enqueue([event_id for event_id in chunk if event_id not in self.dispatched])
-        return RepairReport(first if isinstance(outcome, EnqueueFailed) else first + len(chunk), len(chunk), outcome)
+        if not self.gaps:
+            return NoGap()
+        gap = self.gaps.pop(0)
+        outcome = self._enqueue(gap[:limit])
+        if isinstance(outcome, EnqueueFailed):
+            self.gaps.append(gap)
+        elif gap[limit:]:
+            self.gaps.insert(0, gap[limit:])
+        return outcome
 
     def _put(self, row: EventRow) -> Fate:
         standing = self.events.get(row.event.event_id)
@@ -240,6 +250,7 @@ class QueuedJob:
 
     job: PushJob
     scheduled_s: float
+    first_due_s: float
     status: JobStatus = JobStatus.READY
     last_error: str | None = None
     token: UUID | None = None
@@ -252,6 +263,7 @@ class MemoryJobStore(_Failing):
     Attributes:
         subscriptions: member id to that member's enabled subscriptions.
         disabled: subscription id to the reason for which it was switched off.
+        attempts: attempts in the order in which they were written.
     """
 
     def __init__(self, now_s: NowS) -> None:
@@ -261,10 +273,12 @@ class MemoryJobStore(_Failing):
         self.subscriptions: dict[int, list[PushTarget]] = {}
         self.disabled: dict[int, str] = {}
         self.logs: dict[str, PushLog] = {}
+        self.attempts: list[DispatchAttempt] = []
 
     def add(self, job: PushJob) -> None:
         """Put in a READY job that is due now; its targets come from `subscriptions`."""
-        self.jobs[job.job_id] = QueuedJob(job, self._now_s() - job.age_s)
+        due_s = self._now_s() - job.age_s
+        self.jobs[job.job_id] = QueuedJob(job, due_s, due_s)
 
     async def claim(self, token: UUID, *, limit: int, lease_s: float) -> tuple[PushJob, ...]:
         """See the port."""
@@ -275,14 +289,24 @@ class MemoryJobStore(_Failing):
             for queued in self.jobs.values()
             if queued.status in (JobStatus.READY, JobStatus.LOCKED)
             and queued.scheduled_s <= now_s
-            and queued.locked_until_s < now_s
+            and queued.locked_until_s <= now_s
         ]
-        chosen = sorted(due, key=lambda queued: queued.scheduled_s)[:limit]
+        waited = sorted(
+            (queued for queued in due if queued.locked_until_s > float("-inf")),
+            key=lambda queued: queued.locked_until_s,
+        )
+        fresh = sorted(
+            (queued for queued in due if queued.locked_until_s == float("-inf")), key=lambda queued: queued.scheduled_s
+        )
+        chosen = [*waited[: max(limit // 2, 1)], *fresh][:limit]
+        chosen.sort(key=lambda queued: queued.scheduled_s)
         for queued in chosen:
             queued.status, queued.token, queued.locked_until_s = JobStatus.LOCKED, token, now_s + lease_s
         return tuple(self._claimed(queued) for queued in chosen)
 
-    async def settle(self, token: UUID, results: Sequence[JobResult]) -> SettleReport:
+    async def settle(
+        self, token: UUID, results: Sequence[JobResult], attempt: DispatchAttempt | None = None
+    ) -> SettleReport:
         """See the port."""
         self._check()
         held = [
@@ -298,6 +322,8 @@ class MemoryJobStore(_Failing):
                 disabled += subscription_id not in self.disabled
                 self.disabled.setdefault(subscription_id, reason)
             self._write(result)
+        if held and attempt is not None:
+            self.attempts.append(attempt)
         return SettleReport(len(held), conflicts, disabled)
 
     def _claimed(self, queued: QueuedJob) -> PushJob:
@@ -311,7 +337,7 @@ class MemoryJobStore(_Failing):
         )
         return replace(
             job,
-            age_s=self._now_s() - queued.scheduled_s,
+            age_s=self._now_s() - queued.first_due_s,
             targets=targets,
             final_before=len(final),
             delivered_before=sum(log.delivered for log in final),
@@ -321,6 +347,7 @@ class MemoryJobStore(_Failing):
         queued, now_s = self.jobs[result.job_id], self._now_s()
         queued.status, queued.last_error, queued.token = result.status, result.last_error, None
         queued.job = replace(queued.job, retry_count=result.retry_count)
-        queued.locked_until_s = float("-inf") if result.hold_s is None else now_s + result.hold_s
+        waits_s = result.due_in_s if result.hold_s is None else result.hold_s
+        queued.locked_until_s = float("-inf") if waits_s is None else now_s + waits_s
         if result.due_in_s is not None:
             queued.scheduled_s = now_s + result.due_in_s

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
+from sinks.repair_values import RepairStep
 from sinks.store_values import (
     DispatchAttempt,
     DispatchFailure,
@@ -16,7 +17,6 @@ from sinks.store_values import (
     JobResult,
     MarkReport,
     PushJob,
-    RepairReport,
     SettleReport,
     SourceRefusal,
     StoreReport,
@@ -41,6 +41,7 @@ class EventStore(Protocol):
     async def store(self, rows: Sequence[EventRow], refused: Sequence[SourceRefusal]) -> StoreReport:
         """Store a batch in its order and, under a savepoint, enqueue what follows from the new events.
 
+        When enqueuing fails, the new events are kept for `repair`, with what was to be enqueued for them.
         Of one event_id the first stands, in the batch and in the store. Source rows in `refused`, and those of
         conflicting events, become FAILED; FAILED rows that were emitted again and are accepted become PUBLISHED.
 
@@ -50,14 +51,14 @@ class EventStore(Protocol):
         """
         ...
 
-    async def repair(self, after: int | None, *, limit: int, settled_s: float, lookback_s: float) -> RepairReport:
-        """Enqueue what the next stored events lack.
+    async def repair(self, *, limit: int) -> RepairStep:
+        """Enqueue what the events of the oldest gap lack that no other worker is at, and close what is repaired of it.
+
+        A gap is what `store` leaves when it returns `EnqueueFailed`: the new events of that batch. It stays until it
+        is repaired. One that fails here goes behind the others. Does not wait for a `store` under way.
 
         Args:
-            after: id of the last event looked at; None begins at the oldest one stored within `lookback_s`.
             limit: most events of one step.
-            settled_s: how old an event must be for its enqueuing to be over.
-            lookback_s: see `after`.
         """
         ...
 
@@ -97,9 +98,18 @@ class JobStore(Protocol):
     """The queue of notify jobs."""
 
     async def claim(self, token: UUID, *, limit: int, lease_s: float) -> tuple[PushJob, ...]:
-        """Claim up to `limit` due jobs for `lease_s` seconds: READY, or LOCKED with a lease that ran out."""
+        """Claim up to `limit` due jobs for `lease_s` seconds: READY, or LOCKED with a lease that ran out.
+
+        Jobs that were held, tried or claimed before take at most half of the limit, so that those of a service that
+        is down do not keep new ones waiting.
+        """
         ...
 
-    async def settle(self, token: UUID, results: Sequence[JobResult]) -> SettleReport:
-        """Write logs, subscriptions and jobs in one transaction; results of lost claims are dropped."""
+    async def settle(
+        self, token: UUID, results: Sequence[JobResult], attempt: DispatchAttempt | None = None
+    ) -> SettleReport:
+        """Write logs, subscriptions, jobs and the attempt in one transaction.
+
+        Results of lost claims are dropped; when none is left, the attempt is not written either.
+        """
         ...

@@ -57,7 +57,8 @@ class PostHogPolicy:
     Attributes:
         batch_size: most events of one claim and of one call of the sink.
         lease_s: how long a claim is held; longer than a call can take.
-        max_retry: attempts after the first one.
+        max_retry: attempts after the first one that fail for the event's own sake; an outage of the target is waited
+            out (see `streams.roles.dispatch_decisions`).
     """
 
     batch_size: int = 500

@@ -4,14 +4,15 @@ The invariants: a subscription gets at most one final outcome per job; a job is 
 one and at least one is DELIVERED; nothing that was not attempted uses up a retry.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
+from uuid import UUID
 
 from sinks.outcomes import Delivered, Gone, Outcome, Refused, RetryAfter, Unauthorised, was_attempted
 from sinks.ports import PushMessage, PushTarget
-from sinks.store_values import JobResult, JobStatus, PushJob, PushLog, PushTemplate
-from streams.roles.dispatch_decisions import DelayS, describe
+from sinks.store_values import DispatchAttempt, JobResult, JobStatus, PushJob, PushLog, PushTemplate
+from streams.roles.dispatch_decisions import DelayS, describe, told_s
 from streams.roles.rendering import push_message
 
 EXPIRED = "expired"
@@ -28,12 +29,15 @@ class PushPolicy:
     """The settings that jobs are judged by.
 
     Attributes:
-        ttl_s: how long after `scheduled_at` a job is worth sending; a template may ask for less.
+        ttl_s: how long after it was first due a job is worth sending; a template may ask for less.
         max_retry: attempts after the first one.
+        hold_floor_s: shortest time a job that was held back is left alone, so that jobs of a service that is down do
+            not go round and round.
     """
 
     ttl_s: int
     max_retry: int
+    hold_floor_s: float = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,14 @@ def plan(job: PushJob, policy: PushPolicy) -> Sending | JobResult:
     return Sending(job, template, push_message(job, template, ttl_s=policy.ttl_s))
 
 
-def conclude(sending: Sending, outcomes: Mapping[int, Outcome], *, policy: PushPolicy, delay_s: DelayS) -> JobResult:
+def conclude(
+    sending: Sending,
+    outcomes: Mapping[int, Outcome],
+    *,
+    policy: PushPolicy,
+    delay_s: DelayS,
+    jitter: float = 0.0,
+) -> JobResult:
     """What becomes of a job whose messages were sent.
 
     Args:
@@ -67,18 +78,20 @@ def conclude(sending: Sending, outcomes: Mapping[int, Outcome], *, policy: PushP
         outcomes: subscription id to what came of it; subscriptions that are absent were not tried.
         policy: the settings.
         delay_s: seconds to wait after the n-th failure.
+        jitter: in [0, 1), spreads the end of a hold.
     """
     job, template = sending.job, sending.template
     logs: list[PushLog] = []
     disabled: dict[int, str] = {}
     waiting: list[RetryAfter] = []
     held_s: list[float] = []
+    untried = False
     exhausted = job.retry_count >= policy.max_retry
     for target in job.targets:
         outcome = outcomes.get(target.subscription_id)
         match outcome:
             case None:
-                held_s.append(0.0)
+                untried = True
             case RetryAfter(seconds=seconds) if not was_attempted(outcome):
                 held_s.append(seconds or 0.0)
             case RetryAfter() if not exhausted:
@@ -88,22 +101,22 @@ def conclude(sending: Sending, outcomes: Mapping[int, Outcome], *, policy: PushP
                 if isinstance(outcome, Gone):
                     disabled[target.subscription_id] = f"gone: HTTP {outcome.http_status}"
     if waiting:
-        told_s = max((outcome.seconds or 0.0 for outcome in waiting), default=0.0)
+        longest_told_s = max(told_s(outcome.seconds) for outcome in waiting)
         return JobResult(
             job.job_id,
             JobStatus.READY,
             job.retry_count + 1,
-            due_in_s=max(delay_s(job.retry_count + 1), told_s),
+            due_in_s=max(delay_s(job.retry_count + 1), longest_told_s),
             last_error=describe(waiting[0]),
             logs=tuple(logs),
             disabled=disabled,
         )
-    if held_s:
+    if untried or held_s:
         return JobResult(
             job.job_id,
             JobStatus.READY,
             job.retry_count,
-            hold_s=_hold_s(job, template, policy, min(held_s)),
+            hold_s=0.0 if untried else _hold_s(sending, policy, min(held_s), jitter),
             last_error="held back: the service is not being tried now",
             logs=tuple(logs),
             disabled=disabled,
@@ -112,14 +125,55 @@ def conclude(sending: Sending, outcomes: Mapping[int, Outcome], *, policy: PushP
     return _closed(job, tuple(logs), disabled, ", ".join(errors))
 
 
+def attempt(
+    batch_id: UUID, outcomes: Sequence[Outcome], last_failure: Outcome | None, duration_ms: int
+) -> DispatchAttempt | None:
+    """The row of dispatch_attempts for one claim; None when no outcome speaks for the push services.
+
+    What a service that is down holds back counts as failed: without that an outage, in which hardly anything becomes
+    final, would show nowhere. `Refused` and `Gone` speak for a message or a subscription and are left out.
+
+    Args:
+        batch_id: the claim's token.
+        outcomes: what came of the claim's messages.
+        last_failure: the latest outcome that `is_failure`.
+        duration_ms: how long the claim was worked on.
+    """
+    succeeded = sum(isinstance(outcome, Delivered) for outcome in outcomes)
+    failed = sum(is_failure(outcome) for outcome in outcomes)
+    if not succeeded + failed:
+        return None
+    told = last_failure if isinstance(last_failure, RetryAfter | Unauthorised) else None
+    return DispatchAttempt(
+        batch_id=batch_id,
+        attempted=succeeded + failed,
+        succeeded=succeeded,
+        failed=failed,
+        http_status=None if told is None else told.http_status,
+        error_code=None if told is None else told.error_code or _unnamed(told),
+        error_message=None if told is None else describe(told),
+        duration_ms=duration_ms,
+    )
+
+
+def is_failure(outcome: Outcome) -> bool:
+    """Does the outcome speak against the push service or our credentials there?"""
+    return isinstance(outcome, RetryAfter | Unauthorised)
+
+
+def _unnamed(outcome: RetryAfter | Unauthorised) -> str:
+    return UNAUTHORISED if isinstance(outcome, Unauthorised) else "not_delivered"
+
+
 def _ttl_s(template: PushTemplate, policy: PushPolicy) -> int:
     return min(template.ttl_s, policy.ttl_s)
 
 
-def _hold_s(job: PushJob, template: PushTemplate, policy: PushPolicy, told_s: float) -> float:
-    """Until the service may be tried again, but not beyond the moment at which the job expires."""
-    left_s = _ttl_s(template, policy) - job.age_s
-    return max(min(told_s, left_s, LONGEST_HOLD_S), 0.0)
+def _hold_s(sending: Sending, policy: PushPolicy, seconds: float, jitter: float) -> float:
+    """Until the service may be tried again, never at once, and not beyond the moment at which the job expires."""
+    left_s = _ttl_s(sending.template, policy) - sending.job.age_s
+    wanted_s = max(seconds, policy.hold_floor_s) + policy.hold_floor_s * jitter / 2
+    return max(min(wanted_s, left_s, LONGEST_HOLD_S), 0.0)
 
 
 def _without_targets(job: PushJob) -> JobResult:

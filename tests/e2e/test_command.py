@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -119,6 +122,86 @@ def test_two_demos_run_at_once_are_told_apart_and_leave_nothing_behind(two_demos
     assert not any(os.path.exists(path) for path in directories)
 
 
+@pytest.fixture
+def private_tmp():
+    # Not pytest's own: a socket's path is short, and root's PostgreSQL runs as a user who must get in.
+    path = Path(tempfile.mkdtemp(prefix="bq-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def in_private(private_tmp):
+    return subprocess.Popen(
+        command(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(private_tmp)},
+    )
+
+
+def remains(private_tmp):
+    return sorted(path.name for path in private_tmp.iterdir() if path.name.startswith("bongsu-"))
+
+
+def wait_for_run_dir(private_tmp, process):
+    deadline_s = time.monotonic() + 30
+    while not list(private_tmp.glob("bongsu-demo-*/pid")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP], ids=lambda number: number.name)
+def test_who_is_interrupted_while_starting_leaves_nothing(private_tmp, number, after_s):
+    process = in_private(private_tmp)
+    try:
+        wait_for_run_dir(private_tmp, process)
+        time.sleep(after_s)
+        process.send_signal(number)
+        time.sleep(0.1)
+        process.send_signal(number)
+        _, said = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130, said
+    assert remains(private_tmp) == []
+
+
+def test_frozen_parts_do_not_hold_up_the_end(private_tmp):
+    process = in_private(private_tmp)
+    environment = {**os.environ, "TMPDIR": str(private_tmp)}
+    try:
+        deadline_s = time.monotonic() + 60
+        while not list(private_tmp.glob("bongsu-demo-*/demo.json")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        for target in ("postgres", "broker"):
+            subprocess.run(command("break", target), env=environment, check=True, timeout=30, capture_output=True)
+        began_s = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert time.monotonic() - began_s < 20
+    assert process.returncode == 130, said
+    assert "stopping ..." in said
+    assert remains(private_tmp) == []
+
+
+@pytest.mark.parametrize("verb", ["break", "heal", "list"])
+def test_the_help_of_every_verb_has_an_example(verb):
+    asked = subprocess.run(command(verb, "--help"), capture_output=True, text=True, timeout=30, check=False)
+    assert f"./bongsu demo {verb}" in asked.stdout.partition("Example")[2]
+
+
 def test_without_a_running_demo_break_says_so():
     if running_demos():
         pytest.skip("a demo of this user is running beside the tests")
@@ -128,7 +211,15 @@ def test_without_a_running_demo_break_says_so():
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--exit",), ("--events", "0"), ("--postgres", "15"), ("break", "coffee"), ("--output", "xml")]
+    "arguments",
+    [
+        ("--exit",),
+        ("--events", "0"),
+        ("--postgres", "15"),
+        ("break", "coffee"),
+        ("--output", "xml"),
+        ("--output", "json"),
+    ],
 )
 def test_a_wrong_command_line_is_told(arguments):
     asked = subprocess.run(command(*arguments), capture_output=True, text=True, timeout=30, check=False)

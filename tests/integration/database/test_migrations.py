@@ -51,7 +51,7 @@ ORDER BY sink_type, status;
 }
 TABLES = [
     "dispatch_attempts", "notify_jobs", "notify_rules", "push_message_logs", "push_subscription", "push_templates",
-    "user_activity_dispatch_outbox", "user_activity_event", "user_activity_source_outbox",
+    "user_activity_dispatch_outbox", "user_activity_enqueue_gap", "user_activity_event", "user_activity_source_outbox",
 ]  # fmt: skip
 
 
@@ -173,6 +173,11 @@ def test_each_role_can_do_its_work_and_no_more(empty):
     publish = "SELECT bongsu_publish_activity('group.created', '{}', 'k')"
     as_role("bongsu_producer", publish)
     as_role("bongsu_worker", "UPDATE user_activity_source_outbox SET status = 'PUBLISHED'")
+    gap = "INSERT INTO user_activity_enqueue_gap (first_event, last_event, source_topic, source_partition, dispatches)"
+    as_role("bongsu_worker", f"{gap} VALUES (1, 2, 't', 0, true)")
+    as_role("bongsu_worker", "SELECT * FROM user_activity_enqueue_gap FOR UPDATE SKIP LOCKED")
+    as_role("bongsu_worker", "UPDATE user_activity_enqueue_gap SET failed_at = now()")
+    as_role("bongsu_worker", "DELETE FROM user_activity_enqueue_gap")
     as_role("bongsu_relay", "SELECT * FROM notify_jobs")
     as_role("bongsu_reader", "SELECT * FROM push_message_logs")
     forbidden = [

@@ -46,8 +46,8 @@ def default_groups(monkeypatch):
     monkeypatch.delenv("GROUP_PREFIX")
 
 
-@pytest.fixture
-def own_logging():
+@pytest.fixture(autouse=True)
+def _own_logging():
     """Give the test process its logging back after a verb has configured it."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
@@ -79,12 +79,29 @@ def test_an_event_written_into_the_outbox_is_a_pending_row(verbs):
     event_id = str(uuid4())
     words = (*PRODUCE, "--event-id", event_id)
     assert verbs(*words)[1] == [{"event_id": event_id, "to": "outbox", "result": "inserted"}]
-    assert verbs(*words)[1] == [{"event_id": event_id, "to": "outbox", "result": "duplicate"}]
+    _, rows, said = verbs(*words)
+    assert rows == [{"event_id": event_id, "to": "outbox", "result": "duplicate"}]
+    assert said.startswith("0 events written")
     code, report, _ = verbs("lag")
     assert code == 0
     (queue,) = [row for row in report["queues"] if row["table"] == "user_activity_source_outbox"]
     assert queue["status"] == "PENDING"
     assert queue["rows"] >= 1
+
+
+def test_a_rollback_that_drops_tables_wants_to_be_confirmed(verbs, database, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", database)
+    code, _, said = verbs("migrate", "--rollback-to", "0")
+    assert code == ExitCode.USAGE
+    assert "user_activity_event" in said
+    assert "--yes" in said
+    assert all(state["applied_at"] for state in verbs("migrate", "--status")[1])
+    assert verbs("migrate", "--rollback-to", "0", "--yes")[0] == 0
+    for words in (PRODUCE, ("lag",)):
+        code, data, said = verbs(*words)
+        assert (code, data) == (ExitCode.CONFIGURATION, None)
+        assert "run ./bongsu migrate first" in said
+    assert verbs("migrate")[0] == 0
 
 
 def test_events_on_the_topic_are_lag_in_records_and_seconds(verbs):
@@ -198,7 +215,7 @@ def test_what_does_not_answer_is_code_7_and_a_sentence_with_the_setting(verbs, m
 
 
 @pytest.mark.parametrize("words", [("relay",), ("worker", "activity")])
-def test_a_start_without_its_broker_waits_and_ends_with_code_7(verbs, monkeypatch, words, own_logging):
+def test_a_start_without_its_broker_waits_and_ends_with_code_7(verbs, monkeypatch, words):
     monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
     monkeypatch.setenv("START_TIMEOUT_S", "3")
     monkeypatch.setenv("LOG_FORMAT", "json")

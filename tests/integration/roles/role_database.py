@@ -73,7 +73,7 @@ class RoleDatabase:
         """Move every due time and every lease into the past."""
         for table, columns in {
             "user_activity_dispatch_outbox": ("next_retry_at", "claimed_until"),
-            "notify_jobs": ("scheduled_at", "locked_until"),
+            "notify_jobs": ("scheduled_at", "first_due_at", "locked_until"),
         }.items():
             moved = ", ".join(f"{column} = {column} - make_interval(secs => {seconds})" for column in columns)
             self.rows(f"UPDATE {table} SET {moved}")

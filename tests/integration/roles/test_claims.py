@@ -3,11 +3,13 @@
 import asyncio
 from uuid import uuid4
 
+import psycopg
 import pytest
 
 from sinks.postgres.dispatch_store import PostgresDispatchStore
 from sinks.postgres.event_store import PostgresEventStore
 from sinks.postgres.job_store import PostgresJobStore
+from sinks.postgres.statements import statement
 from sinks.store_values import DispatchAttempt, DispatchFailure, JobResult, JobStatus, PushLog
 from tests.integration.roles.role_database import RoleDatabase, closing
 from tests.unit.roles.role_records import event_row
@@ -190,6 +192,44 @@ async def test_a_lost_claim_disables_nobody(world, jobs):
     assert (report.settled, report.disabled) == (0, 0)
     assert world.one("SELECT count(*) FROM push_message_logs") == (0,)
     assert world.one("SELECT enabled_yn FROM push_subscription") == (1,)
+
+
+async def test_an_attempt_of_push_names_its_target(world, jobs):
+    world.job(1)
+    token = uuid4()
+    await jobs.claim(token, limit=9, lease_s=60)
+    attempt = DispatchAttempt(token, 3, 1, 2, None, "circuit_open", "push\x00example", 40)
+    await jobs.settle(token, [JobResult(1, JobStatus.READY, 0, hold_s=15.0)], attempt)
+    columns = "dispatch_target, batch_id, attempted, succeeded, failed, http_status, error_code, error_message"
+    assert world.rows(f"SELECT {columns} FROM dispatch_attempts") == [
+        ("WEB_PUSH", token, 3, 1, 2, None, "circuit_open", "push\\x00example")
+    ]
+
+
+async def test_a_job_set_back_by_hand_is_as_old_as_its_new_schedule(world, jobs):
+    world.job(1, age_s=500.0)
+    token = uuid4()
+    await jobs.claim(token, limit=9, lease_s=60)
+    await jobs.settle(token, [JobResult(1, JobStatus.READY, 1, due_in_s=30.0)])
+    world.rows("UPDATE notify_jobs SET retry_count = 0, scheduled_at = now() - interval '1 s', locked_until = NULL")
+    (job,) = await jobs.claim(uuid4(), limit=9, lease_s=60)
+    assert job.age_s < 100.0
+
+
+def test_a_claim_reads_both_of_its_indexes_in_a_long_history(world):
+    world.rows(
+        "INSERT INTO notify_jobs (template_id, member_id, dedup_key, status, locked_until)"
+        " SELECT 2, i, 'h-' || i, CASE WHEN mod(i, 50) = 0 THEN 'READY' ELSE 'DONE' END,"
+        " CASE WHEN mod(i, 100) = 0 THEN now() END FROM generate_series(1, 20000) AS i"
+    )
+    world.rows("ANALYZE notify_jobs")
+    with psycopg.connect(world.url) as connection:
+        cursor = psycopg.ClientCursor(connection)
+        query = cursor.mogrify(statement("claim_jobs"), {"token": uuid4(), "limit": 100, "lease_s": 60})
+        plan = "\n".join(line for (line,) in cursor.execute("EXPLAIN " + query))
+    assert "using notify_jobs_fresh" in plan
+    assert "using notify_jobs_waited" in plan
+    assert "Seq Scan on notify_jobs" not in plan
 
 
 async def test_a_lock_without_a_lease_is_left_to_operators(world, jobs):

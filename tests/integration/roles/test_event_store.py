@@ -1,4 +1,4 @@
-"""The event store on PostgreSQL: once under concurrency, savepoint, repair, rules, hostile values, lost connections."""
+"""The event store on PostgreSQL: once under concurrency, rules, hostile values, lost connections."""
 
 import asyncio
 import random
@@ -14,7 +14,7 @@ from schemas.event_names import EventNames
 from sinks.postgres.dispatch_store import PostgresDispatchStore
 from sinks.postgres.event_store import PostgresEventStore
 from sinks.store_errors import StoreRefused, StoreUnavailable
-from sinks.store_values import Enqueued, EnqueueFailed, Fate
+from sinks.store_values import Enqueued, Fate
 from streams.engine.driver import Driver
 from streams.roles import decoding
 from streams.roles.activity import ActivityRole
@@ -111,50 +111,6 @@ async def test_a_job_that_is_there_already_is_counted(world, store):
     assert (await store.store([row], ())).enqueue == Enqueued(dispatched=1, job_duplicates=1)
 
 
-@pytest.fixture
-def broken_queue(world):
-    """Enqueuing a job raises, as a trigger of the application might."""
-    world.rows("INSERT INTO notify_rules (event_name, template_id) VALUES ('group.created', 2)")
-    world.rows(
-        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
-        " $$ BEGIN RAISE EXCEPTION 'queue is closed'; END $$"
-    )
-    world.rows("CREATE TRIGGER refuse BEFORE INSERT ON notify_jobs FOR EACH ROW EXECUTE FUNCTION refuse()")
-
-
-async def test_when_enqueuing_fails_the_events_stay_and_the_repair_catches_up(world, store, broken_queue):
-    report = await store.store([event_row(place) for place in range(3)], ())
-    assert report.fates == (Fate.INSERTED,) * 3
-    assert isinstance(report.enqueue, EnqueueFailed)
-    assert "queue is closed" in report.enqueue.error
-    counts = "SELECT (SELECT count(*) FROM user_activity_dispatch_outbox), (SELECT count(*) FROM notify_jobs)"
-    assert world.one("SELECT count(*) FROM user_activity_event") == (3,)
-    assert world.one(counts) == (0, 0)
-    pace = {"limit": 2, "settled_s": 0.0, "lookback_s": 3600.0}
-    failed = await store.repair(None, **pace)
-    assert isinstance(failed.enqueued, EnqueueFailed)
-    world.rows("DROP TRIGGER refuse ON notify_jobs")
-    first = await store.repair(failed.next_id, **pace)
-    second = await store.repair(first.next_id, **pace)
-    third = await store.repair(second.next_id, **pace)
-    assert [step.examined for step in (first, second, third)] == [2, 1, 0]
-    assert (first.enqueued, second.enqueued) == (Enqueued(2, 0, 2), Enqueued(1, 0, 1))
-    assert third.next_id == second.next_id
-    assert world.one(counts) == (3, 3)
-    assert (await store.repair(None, **pace)).enqueued == Enqueued()
-
-
-async def test_the_repair_leaves_alone_what_is_too_young_too_old_or_before_its_rule(world, store):
-    await store.store([event_row(place) for place in range(2)], ())
-    world.rows("DELETE FROM user_activity_dispatch_outbox")
-    world.rows("INSERT INTO notify_rules (event_name, template_id) VALUES ('group.created', 2)")
-    young = await store.repair(None, limit=9, settled_s=3600.0, lookback_s=7200.0)
-    assert (young.examined, young.enqueued) == (0, Enqueued())
-    world.rows("UPDATE user_activity_event SET stored_at = stored_at - interval '2 hours' WHERE source_offset = 0")
-    one = await store.repair(None, limit=9, settled_s=0.0, lookback_s=3600.0)
-    assert (one.examined, one.enqueued) == (1, Enqueued(dispatched=1))
-
-
 async def test_a_value_that_postgresql_cannot_hold_is_one_poison_record(world, store, monkeypatch):
     """U+0000 in jsonb, past the checks of `schemas`: the engine finds the one record and the rest is stored."""
     monkeypatch.setattr("schemas.activity.checked_properties", lambda text: (text, text.encode()), raising=True)
@@ -220,7 +176,13 @@ async def test_the_other_column_name(postgres):
         async with closing(events, dispatch):
             await events.store([event_row(0)], ())
             (row,) = await dispatch.claim(uuid4(), limit=9, lease_s=60)
-            await events.repair(None, limit=9, settled_s=0.0, lookback_s=60.0)
+            world.rows("DELETE FROM user_activity_dispatch_outbox")
+            world.rows(
+                "INSERT INTO user_activity_enqueue_gap"
+                " (first_event, last_event, source_topic, source_partition, dispatches) VALUES (1, 1, %s, 0, true)",
+                SOURCE,
+            )
+            assert await events.repair(limit=9) == Enqueued(dispatched=1)
         assert row.event_name == "group.created"
         assert world.rows("SELECT sink_type FROM user_activity_dispatch_outbox") == [("POSTHOG",)]
     finally:

@@ -57,7 +57,7 @@ class InMemory:
         return [(dispatch.status, dispatch.row.retry_count) for dispatch in self.dispatch.rows.values()]
 
     def attempts(self):
-        return len(self.dispatch.attempts)
+        return len(self.dispatch.attempts) + len(self.jobs.attempts)
 
     def subscription(self, subscription_id, member_id=1):
         endpoint = f"https://push.example/{subscription_id}"
@@ -263,6 +263,47 @@ async def test_a_held_job_keeps_its_schedule(world):
     world.let_time_pass(31)
     (job,) = await world.jobs.claim(uuid4(), limit=9, lease_s=60)
     assert job.age_s > 130.0
+
+
+async def test_retries_do_not_make_a_job_younger(world):
+    world.job(1, age_s=100.0)
+    for retry_count in (1, 2):
+        token = uuid4()
+        (job,) = await world.jobs.claim(token, limit=9, lease_s=60)
+        await world.jobs.settle(token, [JobResult(1, JobStatus.READY, retry_count, due_in_s=30.0)])
+        world.let_time_pass(31)
+    (job,) = await world.jobs.claim(uuid4(), limit=9, lease_s=60)
+    assert 162.0 <= job.age_s < 200.0
+
+
+async def test_jobs_that_wait_for_a_service_do_not_keep_new_ones_waiting(world):
+    for job_id in range(1, 21):
+        world.job(job_id, age_s=1000.0)
+    token = uuid4()
+    await world.jobs.claim(token, limit=20, lease_s=60)
+    held = [JobResult(job_id, JobStatus.READY, 0, hold_s=15.0) for job_id in range(1, 11)]
+    tried = [JobResult(job_id, JobStatus.READY, 1, due_in_s=15.0) for job_id in range(11, 21)]
+    await world.jobs.settle(token, [*held, *tried])
+    world.let_time_pass(16)
+    for job_id in range(21, 31):
+        world.job(job_id)
+    claimed = [job.job_id for job in await world.jobs.claim(uuid4(), limit=10, lease_s=60)]
+    assert (len(claimed), sum(job_id > 20 for job_id in claimed)) == (10, 5)
+    rest = [job.job_id for job in await world.jobs.claim(uuid4(), limit=100, lease_s=60)]
+    assert sorted(claimed + rest) == list(range(1, 31))
+
+
+async def test_a_claim_of_jobs_leaves_its_attempt_unless_it_was_lost(world):
+    world.job(1)
+    mine, other = uuid4(), uuid4()
+    await world.jobs.claim(mine, limit=9, lease_s=60)
+    world.let_time_pass(61)
+    await world.jobs.claim(other, limit=9, lease_s=60)
+    back = [JobResult(1, JobStatus.READY, 0, hold_s=15.0)]
+    await world.jobs.settle(mine, back, attempt())
+    assert world.attempts() == 0
+    await world.jobs.settle(other, back, attempt())
+    assert world.attempts() == 1
 
 
 async def test_a_lost_lease_writes_nothing(world):

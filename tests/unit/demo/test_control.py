@@ -22,6 +22,7 @@ from devstack.demo.control import (
     remove_run_dir,
     running_demos,
 )
+from devstack.elsewhere import make_elsewhere
 
 
 @pytest.fixture
@@ -91,6 +92,29 @@ def test_what_a_killed_demo_left_behind_is_removed_by_the_next_one(base):
     (unmarked / "pid").unlink()
     _, alive = make_run_dir()
     assert [path.exists() for path in (abandoned, unmarked, alive)] == [False, True, True]
+
+
+def test_data_that_lies_elsewhere_goes_with_its_run_directory(base):
+    _, abandoned = make_run_dir()
+    home = abandoned / "postgres-18"
+    home.mkdir()
+    elsewhere = make_elsewhere(home)
+    assert elsewhere.parent == base
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (abandoned / "pid").write_text(str(ended.pid))
+    make_run_dir()
+    assert [path.exists() for path in (abandoned, elsewhere)] == [False, False]
+
+
+def test_a_note_of_a_foreign_path_removes_nothing(base):
+    _, run_dir = make_run_dir()
+    foreign = base / "foreign"
+    foreign.mkdir()
+    (run_dir / "postgres-18").mkdir()
+    (run_dir / "postgres-18" / "elsewhere").write_text(str(foreign))
+    remove_run_dir(run_dir)
+    assert [path.exists() for path in (run_dir, foreign)] == [False, True]
 
 
 def test_a_kept_directory_is_left_alone(base):

@@ -91,3 +91,16 @@ def test_the_plain_line_names_what_is_wrong():
 def test_durations_and_sizes_are_for_people():
     assert [age(s) for s in (8.9, 65, 7_800)] == ["8 s", "1 min 05 s", "2 h 10 min"]
     assert [size(b) for b in (512, 14_200, 3_100_000, 5_000_000_000)] == ["512 B", "14.2 kB", "3.1 MB", "5000.0 MB"]
+
+
+def test_a_low_terminal_shows_alerts_processes_and_faults_first():
+    alert = AlertLine("push_delivered_ratio", "firing", "critical", 1_000_000 - 75_000, 0.25, 0.8)
+    frozen = {"broker": "frozen", "postgres": "frozen"}
+    console = Console(file=io.StringIO(), width=60)
+    shown = figures(
+        1.0, 5, alerts=(alert,), processes={"relay": "running"}, faults=frozen, unreachable=("postgres", "broker")
+    )
+    console.print(render(HEADING, shown, {}, [], height=12))
+    first = "\n".join(console.file.getvalue().splitlines()[:11])
+    parts = ("push_delivered_ratio", "relay running", "broker: frozen", "postgres: frozen", "from postgres, broker")
+    assert [part for part in parts if part not in first] == []

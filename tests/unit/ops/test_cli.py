@@ -1,12 +1,14 @@
 """The command line: every verb of the issue, examples, suggestions, exit codes, stdout for data only."""
 
 import json
+import logging
 import shlex
 import subprocess
 import sys
 
 import click
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from ops.cli.root import root, run
@@ -24,6 +26,13 @@ VERBS = [
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    root_logger = logging.getLogger()
+    before, level = root_logger.handlers[:], root_logger.level
+    yield
+    root_logger.handlers[:] = before
+    root_logger.setLevel(level)
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
 
 
 def every_verb(command=root, path=()):

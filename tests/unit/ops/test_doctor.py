@@ -86,8 +86,10 @@ def test_an_unlimited_slot_can_fill_the_disk():
     assert levels(judgements.slots([slot()], "bongsu", 4096))["slot_limit"] is Level.OK
 
 
-def backlog_row(status, oldest_s):
-    return {"table": "notify_jobs", "status": status, "rows": 3, "max_retry": 0, "oldest_s": oldest_s}
+def backlog_row(status, oldest_s, table="notify_jobs", retrying=0):
+    return {
+        "table": table, "status": status, "rows": 3, "max_retry": 0, "retrying": retrying, "oldest_s": oldest_s,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -102,6 +104,25 @@ def backlog_row(status, oldest_s):
 )
 def test_queues(status, oldest_s, level):
     assert judgements.backlog([backlog_row(status, oldest_s)], 600)[0].level == level
+
+
+def test_failed_rows_with_a_retry_due_are_no_problem():
+    row = backlog_row("FAILED", 1e6, "user_activity_dispatch_outbox", retrying=3)
+    assert judgements.backlog([row], 600)[0].level is Level.OK
+    (finding,) = judgements.backlog([{**row, "retrying": 1}], 600)
+    assert finding.cause.startswith("2 rows of user_activity_dispatch_outbox are FAILED")
+
+
+def test_the_advice_for_failed_rows_fits_their_table():
+    source, dispatch, jobs = (
+        judgements.backlog([backlog_row("FAILED", 1.0, table)], 600)[0].fix
+        for table in ("user_activity_source_outbox", "user_activity_dispatch_outbox", "notify_jobs")
+    )
+    assert "UPDATE user_activity_source_outbox SET status='PENDING', next_retry_at=NULL" in source
+    assert "sweeper" in source
+    assert "UPDATE user_activity_dispatch_outbox SET status='PENDING'" in dispatch
+    assert "sweeper" not in dispatch
+    assert "dead-letters" not in dispatch + jobs
 
 
 def test_topics():

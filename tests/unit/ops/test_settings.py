@@ -4,6 +4,7 @@ import pytest
 from pydantic import SecretStr
 
 from ops.errors import ConfigError
+from ops.masking import mask_text
 from ops.settings import colour_wanted, load, require_role, secret_values, shown
 from ops.settings_layers import is_secret, names
 
@@ -224,6 +225,15 @@ def test_no_secret_shows_in_any_form():
     assert CANARY not in str(settings.model_dump(exclude={"schema_registry_url"}))
     assert CANARY in secret_values(settings)
     assert all(isinstance(getattr(settings, name), SecretStr) for name in names() if is_secret(name))
+
+
+def test_of_the_database_address_only_the_password_is_a_secret_of_the_log():
+    address = f"postgresql://u:{CANARY}@db.example:5433/app"
+    secrets = secret_values(load((), None, {"DATABASE_URL": address}).settings)
+    assert mask_text(f"PostgreSQL ({address}), {CANARY}", secrets) == (
+        "PostgreSQL (postgresql://u:********@db.example:5433/app), ********"
+    )
+    assert secret_values(load((), None, {"DATABASE_URL": "postgresql://u@db.example/app"}).settings) == ()
 
 
 def test_colour_follows_no_color():

@@ -37,7 +37,7 @@ def role(store, schemas):
         schemas,
         allowed=ALLOWED,
         avro_topic=AVRO,
-        repair=RepairPace(settled_s=-1.0, every_s=0.0, between_s=0.0),
+        repair=RepairPace(every_s=0.0, retry_s=0.0, between_s=0.0),
     )
 
 
@@ -194,11 +194,11 @@ async def test_the_repair_enqueues_what_a_failed_hook_left_out(role, store):
     assert store.dispatched == set(store.events)
 
 
-async def test_the_repair_outlives_an_unavailable_store_and_a_failing_hook(role, store):
-    await role.handle(batch(change_value(outbox_row())))
-    store.dispatched.clear()
+@pytest.mark.parametrize("error", [StoreUnavailable(None, "down"), StoreRefused("22003", "out of range")])
+async def test_the_repair_outlives_a_store_that_fails_and_a_failing_hook(role, store, error):
     store.enqueue_error = "still locked"
-    store.unavailable = StoreUnavailable(None, "down")
+    await role.handle(batch(change_value(outbox_row())))
+    store.unavailable = error
     repairing = asyncio.create_task(role.background())
     async with asyncio.timeout(5):
         while store.unavailable is not None:
@@ -208,6 +208,22 @@ async def test_the_repair_outlives_an_unavailable_store_and_a_failing_hook(role,
             await asyncio.sleep(0)
     assert not repairing.done()
     repairing.cancel()
+
+
+async def test_a_hook_that_fails_wakes_the_repair(store, schemas):
+    pace = RepairPace(every_s=3600.0, retry_s=0.0, between_s=0.0)
+    codec = AvroCodec({"activity-event": 1})
+    role = ActivityRole(store, codec, schemas, allowed=ALLOWED, avro_topic=AVRO, repair=pace)
+    repairing = asyncio.create_task(role.background())
+    await asyncio.sleep(0)
+    store.enqueue_error = "relation is locked"
+    await role.handle(batch(change_value(outbox_row())))
+    store.enqueue_error = None
+    async with asyncio.timeout(5):
+        while not store.dispatched:
+            await asyncio.sleep(0)
+    repairing.cancel()
+    assert store.gaps == []
 
 
 async def test_nothing_to_store_asks_nobody(role, store, monkeypatch):

@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
-from sinks.store_errors import StoreUnavailable
+from sinks.store_errors import StoreRefused, StoreUnavailable
 from streams.roles.claim_loop import ClaimLoop, Hold, Idle, More, Pace
 
 
@@ -89,3 +91,46 @@ async def test_a_wake_during_a_step_is_not_lost():
         async with asyncio.timeout(5):
             await loop.run()
     assert script.answers == []
+
+
+def refusals(count):
+    return [StoreRefused("22008", "out of range") for _ in range(count)]
+
+
+async def test_a_store_that_refuses_is_asked_less_and_less_often_and_counted():
+    name, labels = "store_refused_total", {"role": "test"}
+    before = REGISTRY.get_sample_value(name, labels) or 0.0
+    script = Script(*refusals(4), More(), *refusals(1))
+    await run(script, store_retry_s=1.0, refused_cap_s=5.0)
+    assert script.sleeps == [1.0, 2.0, 4.0, 5.0, 1.0]
+    assert REGISTRY.get_sample_value(name, labels) == before + 5
+
+
+async def test_a_store_that_refuses_is_told_once_a_minute():
+    times = iter([0.0, 1.0, 59.0, 60.0, 61.0])
+    script = Script(*refusals(5))
+    loop = ClaimLoop("test", script.step, sleep=script.sleep, clock_s=lambda: next(times))
+    with capture_logs() as logs, pytest.raises(asyncio.CancelledError):
+        await loop.run()
+    assert [(entry["event"], entry["log_level"]) for entry in logs] == [("store.refused", "error")] * 2
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable(None, "down"), StoreRefused("22008", "out of range")])
+async def test_a_cancelled_loop_ends_though_the_write_on_its_way_out_fails(error):
+    entered = asyncio.Event()
+
+    async def step():
+        try:
+            entered.set()
+            await asyncio.Event().wait()
+        finally:
+            raise error
+
+    running = asyncio.create_task(ClaimLoop("test", step, pace=Pace(store_retry_s=0.0)).run())
+    await entered.wait()
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=2.0)
+    if not ended:
+        running.cancel()
+    assert ended
+    assert running.cancelled()

@@ -3,7 +3,7 @@
 import pytest
 
 from sinks.outcomes import Delivered, Gone, Refused, RetryAfter, Unauthorised
-from streams.roles.dispatch_decisions import UNAUTHORISED_PAUSE_S, describe, health, judge
+from streams.roles.dispatch_decisions import TOLD_CAP_S, UNAUTHORISED_PAUSE_S, describe, health, judge
 from tests.unit.roles.role_records import dispatch_row
 
 
@@ -22,10 +22,40 @@ def test_only_proof_makes_a_row_dispatched():
 
 
 @pytest.mark.parametrize(("retry_count", "retry_in_s"), [(0, 10.0), (1, 20.0), (2, 30.0), (3, None), (7, None)])
-def test_a_row_is_tried_again_until_its_retries_are_used_up(retry_count, retry_in_s):
-    (failure,) = judged(RetryAfter(None, 500, "http_500"), retry_count=retry_count).failures
+def test_answers_about_the_event_use_up_its_retries(retry_count, retry_in_s):
+    (failure,) = judged(RetryAfter(None, 400, "bad_request"), retry_count=retry_count).failures
     assert (failure.retry_count, failure.retry_in_s) == (retry_count + 1, retry_in_s)
-    assert failure.error == "http_500: HTTP 500"
+    assert failure.error == "bad_request: HTTP 400"
+
+
+SPEAK_FOR_THE_TARGET = [
+    RetryAfter(None, None, "timeout"),
+    RetryAfter(None, 200, "unconfirmed"),
+    RetryAfter(None, 200, "quota_limited"),
+    RetryAfter(None, 302, "http_302"),
+    *(RetryAfter(None, status, f"http_{status}") for status in (402, 404, 408, 429, 500, 503, 599)),
+]
+
+
+@pytest.mark.parametrize("outcome", SPEAK_FOR_THE_TARGET)
+@pytest.mark.parametrize("max_retry", [0, 1, 3])
+def test_an_outage_is_waited_out_however_long_it_lasts(outcome, max_retry):
+    retry_count, waits = 0, []
+    for _ in range(50):
+        (failure,) = judged(outcome, retry_count=retry_count, max_retry=max_retry).failures
+        assert failure.retry_in_s is not None
+        retry_count = failure.retry_count
+        waits.append(failure.retry_in_s)
+    assert waits == sorted(waits), "the wait grows, it never shrinks"
+    assert waits[-1] == 10.0 * max(max_retry, 1)
+    (afterwards,) = judged(RetryAfter(None, 400, "bad_request"), retry_count=retry_count, max_retry=max_retry).failures
+    assert (afterwards.retry_in_s is not None) is (max_retry > 0), "the last retry is left"
+
+
+def test_a_far_retry_after_does_not_park_a_row_for_ever():
+    for status in (503, 400):
+        (failure,) = judged(RetryAfter(999_999_999_999.0, status)).failures
+        assert failure.retry_in_s == TOLD_CAP_S
 
 
 @pytest.mark.parametrize(("told_s", "retry_in_s"), [(120.0, 120.0), (1.0, 10.0), (0.0, 10.0)])

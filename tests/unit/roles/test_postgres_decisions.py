@@ -1,6 +1,7 @@
 """The pure parts of the PostgreSQL stores: error classes, fates, texts, statements."""
 
 from importlib import resources
+from types import SimpleNamespace
 
 import psycopg
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from sinks.postgres.error_classes import ErrorClass, error_class
 from sinks.postgres.fates import StoredBody, first_occurrences, judge
-from sinks.postgres.session import store_error
+from sinks.postgres.session import error_sentence, store_error
 from sinks.postgres.statements import statement
 from sinks.postgres.text import storable
 from sinks.store_errors import StoreRefused, StoreUnavailable
@@ -61,6 +62,19 @@ def test_error_classes(sqlstate, expected):
 )
 def test_driver_errors(error, expected):
     assert isinstance(store_error(error), expected)
+
+
+def test_an_error_is_told_without_the_row_it_is_about():
+    """psycopg's text of a server error has the DETAIL in it; what may be logged has not."""
+
+    class NotNull(psycopg.errors.NotNullViolation):
+        @property
+        def diag(self):
+            return SimpleNamespace(message_primary="null value in column")
+
+    error = NotNull("null value in column\nDETAIL:  Failing row contains (kim-minji@example.com).")
+    assert error_sentence(error) == "null value in column"
+    assert store_error(error).detail == "null value in column"
 
 
 def test_fates_of_a_batch():

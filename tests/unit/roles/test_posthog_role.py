@@ -128,11 +128,27 @@ async def test_failures_are_scheduled_logged_and_tried_again_when_due(role, stor
 
 async def test_used_up_retries_end_in_failed(role, store, sink, clock):
     fill(store, 1, retry_count=2)
-    sink.outcome = RetryAfter(None, 503)
+    sink.outcome = RetryAfter(None, 400, "bad_request")
     await role.step()
     clock.now_s += 1e6
     assert await role.step() == Idle()
     assert (store.rows[0].status, store.rows[0].due_s) == ("FAILED", None)
+
+
+async def test_an_outage_of_hours_loses_nothing(role, store, sink, clock):
+    fill(store, 5)
+    sink.outcome = RetryAfter(None, 503, "http_503")
+    for _ in range(500):
+        await role.step()
+        clock.now_s += 30.0
+    assert len(sink.batches) > 100
+    assert {dispatch.status for dispatch in store.rows.values()} == {"FAILED"}
+    assert None not in {dispatch.due_s for dispatch in store.rows.values()}
+    assert {dispatch.last_error for dispatch in store.rows.values()} == {"http_503: HTTP 503"}
+    sink.outcome = Delivered(200)
+    clock.now_s += 100.0
+    await role.step()
+    assert {dispatch.status for dispatch in store.rows.values()} == {"DISPATCHED"}
 
 
 async def test_one_bad_event_fails_alone(role, store, sink):
@@ -167,7 +183,7 @@ async def test_an_open_breaker_leaves_the_rows_and_uses_up_nothing(role, store, 
     assert held.seconds > 0
     assert len(sink.batches) == sent
     assert {dispatch.token for dispatch in store.rows.values()} == {None}
-    assert {dispatch.row.retry_count for dispatch in store.rows.values()} == {2}
+    assert {dispatch.row.retry_count for dispatch in store.rows.values()} == {1}
 
 
 async def test_after_the_open_time_one_probe_closes_the_breaker(role, store, sink, gate, clock):

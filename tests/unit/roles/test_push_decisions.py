@@ -1,23 +1,26 @@
 """What becomes of a notify job, before and after sending."""
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sinks.outcomes import Delivered, Gone, Refused, RetryAfter, Unauthorised
 from sinks.store_values import JobResult, JobStatus
-from streams.roles.push_decisions import PushPolicy, Sending, conclude, plan
+from streams.roles.dispatch_decisions import TOLD_CAP_S
+from streams.roles.push_decisions import PushPolicy, Sending, attempt, conclude, plan
 from tests.unit.roles.role_records import push_job, push_template
 
 POLICY = PushPolicy(ttl_s=600, max_retry=2)
 
 
-def concluded(outcomes, **columns):
+def concluded(outcomes, *, jitter=0.0, **columns):
     job = push_job(targets=tuple(outcomes) or (1,), **columns)
     sending = plan(job, POLICY)
     assert isinstance(sending, Sending)
     given_outcomes = {place: outcome for place, outcome in outcomes.items() if outcome is not None}
-    return conclude(sending, given_outcomes, policy=POLICY, delay_s=lambda attempt: 10.0 * attempt)
+    return conclude(sending, given_outcomes, policy=POLICY, delay_s=lambda attempt: 10.0 * attempt, jitter=jitter)
 
 
 def codes(result):
@@ -88,6 +91,10 @@ def test_a_told_wait_is_never_cut_short():
     assert result.due_in_s == 120.0
 
 
+def test_a_far_retry_after_does_not_park_a_job_for_ever():
+    assert concluded({1: RetryAfter(999_999_999_999.0, 429)}).due_in_s == TOLD_CAP_S
+
+
 def test_used_up_retries_become_a_failure():
     result = concluded({1: RetryAfter(None, 503, "http_503"), 2: RetryAfter(None)}, retry_count=2)
     assert result.status is JobStatus.FAILED
@@ -107,6 +114,14 @@ def test_a_hold_ends_when_the_job_expires():
     assert result.hold_s == 5.0
 
 
+@pytest.mark.parametrize(
+    ("told_s", "jitter", "hold_s"), [(0.1, 0.0, 15.0), (None, 0.5, 18.75), (45.0, 0.5, 48.75), (59.0, 0.9, 60.0)]
+)
+def test_a_hold_has_a_floor_and_jitter(told_s, jitter, hold_s):
+    result = concluded({1: RetryAfter(told_s, None, "circuit_open")}, jitter=jitter)
+    assert result.hold_s == pytest.approx(hold_s)
+
+
 def test_a_hold_is_bounded():
     result = concluded({1: RetryAfter(3600.0, None, "circuit_open")})
     assert result.hold_s == 60.0
@@ -116,6 +131,36 @@ def test_what_was_not_tried_is_given_back_at_once():
     result = concluded({1: None, 2: Delivered(201)})
     assert (result.status, result.hold_s, result.retry_count) == (JobStatus.READY, 0.0, 0)
     assert [log.subscription_id for log in result.logs] == [2]
+
+
+BATCH = UUID(int=7)
+
+
+def test_an_attempt_counts_what_speaks_for_the_services():
+    held = RetryAfter(9.0, None, "circuit_open", "push.example")
+    last = RetryAfter(None, 503, "http_503", "later")
+    row = attempt(BATCH, [Delivered(201), held, Unauthorised(403), last, Gone(410), Refused("x")], last, 1500)
+    assert row is not None
+    assert (row.batch_id, row.attempted, row.succeeded, row.failed, row.duration_ms) == (BATCH, 4, 1, 3, 1500)
+    assert (row.http_status, row.error_code, row.error_message) == (503, "http_503", "http_503: HTTP 503: later")
+
+
+@pytest.mark.parametrize("outcomes", [[], [Gone(410)], [Refused("bad_subscription_keys"), Gone(404)]])
+def test_without_an_outcome_that_speaks_for_a_service_there_is_no_attempt(outcomes):
+    assert attempt(BATCH, outcomes, None, 10) is None
+
+
+def test_an_attempt_without_failures_has_no_error():
+    row = attempt(BATCH, [Delivered(201)], None, 10)
+    assert row is not None
+    assert (row.failed, row.http_status, row.error_code, row.error_message) == (0, None, None, None)
+
+
+def test_a_failure_without_a_code_gets_the_name_of_its_kind():
+    for failure, code in ((Unauthorised(401), "unauthorised"), (RetryAfter(None), "not_delivered")):
+        row = attempt(BATCH, [failure], failure, 10)
+        assert row is not None
+        assert row.error_code == code
 
 
 outcomes = st.one_of(

@@ -11,7 +11,7 @@ from sinks.outcomes import Delivered, Gone, Outcome, RetryAfter
 from sinks.store_values import JobStatus
 from streams.roles.claim_loop import Idle, More
 from streams.roles.memory import MemoryJobStore
-from streams.roles.push import ClaimPolicy, PushRole
+from streams.roles.push import WRITE_S, ClaimPolicy, PushRole
 from streams.roles.push_decisions import PushPolicy
 from streams.roles.rendering import topic_of
 from tests.unit.roles.role_records import batch, push_job, push_target
@@ -71,6 +71,7 @@ def make_role(store, sender, clock, **more):
         "delay_s": lambda attempt: 10.0 * attempt,
         "new_token": lambda: next(tokens),
         "clock_s": clock,
+        "dice": lambda: 0.0,
         "claims": ClaimPolicy(jobs=50, lease_s=60.0, concurrency=4),
         **more,
     }
@@ -199,6 +200,7 @@ async def test_a_claim_lost_meanwhile_writes_nothing(role, store, sender, clock)
     with capture_logs() as logs:
         await role.step()
     assert store.logs == {}
+    assert store.attempts == []
     assert store.jobs[1].token == other
     assert [entry["jobs"] for entry in logs if entry["event"] == "push.claim_lost"] == [1]
 
@@ -221,9 +223,106 @@ async def test_a_defect_of_the_sender_ends_the_role_after_the_write(role, store,
         raise LookupError("defect")
 
     sender.send = defective
-    with pytest.raises(ExceptionGroup):
+    with pytest.raises(LookupError):
         await role.step()
     assert store.jobs[1].status is JobStatus.READY
+
+
+async def test_a_defect_of_one_send_forgets_nothing_that_was_taken(role, store, sender):
+    subscribe(store, 1, 2, 3, 4)
+    store.add(push_job())
+    original, failed = sender.send, asyncio.Event()
+
+    async def one_defect(subscription, message):
+        if subscription.subscription_id == 2:
+            failed.set()
+            raise LookupError("defect")
+        await failed.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        return await original(subscription, message)
+
+    sender.send = one_defect
+    with pytest.raises(LookupError):
+        await role.step()
+    assert sorted(store.logs) == ["job-1:1", "job-1:3", "job-1:4"]
+    assert (store.jobs[1].status, store.jobs[1].token) == (JobStatus.READY, None)
+    with pytest.raises(LookupError):
+        await role.step()
+
+
+async def test_a_defect_in_one_lane_lets_the_other_write_its_claim(store, sender, clock):
+    role = make_role(store, sender, clock, lanes=2, claims=ClaimPolicy(jobs=1, lease_s=60.0, concurrency=4))
+    subscribe(store, 1)
+    store.subscriptions[2] = [push_target(2)]
+    store.add(push_job(1))
+    store.add(push_job(2, member_id=2))
+    original, both, failed = sender.send, asyncio.Barrier(2), asyncio.Event()
+
+    async def one_defect(subscription, message):
+        await both.wait()
+        if subscription.subscription_id == 2:
+            failed.set()
+            raise LookupError("defect")
+        await failed.wait()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return await original(subscription, message)
+
+    sender.send = one_defect
+    async with asyncio.timeout(5):
+        with pytest.raises(LookupError):
+            await role.background()
+    assert list(store.logs) == ["job-1:1"]
+    assert store.jobs[1].status is JobStatus.DONE
+
+
+async def test_a_claim_leaves_one_attempt_row_even_when_nothing_becomes_final(role, store, sender, clock):
+    subscribe(store, 1, 2)
+    store.add(push_job())
+    sender.by_subscription = {1: RetryAfter(9.0, None, "circuit_open"), 2: RetryAfter(None, 503, "http_503")}
+    await role.step()
+    assert store.logs == {}
+    (attempt,) = store.attempts
+    assert (attempt.attempted, attempt.succeeded, attempt.failed) == (2, 0, 2)
+    assert attempt.batch_id == UUID(int=1)
+    assert await role.step() == Idle()
+    assert len(store.attempts) == 1
+
+
+async def test_an_outage_shows_in_attempts_for_as_long_as_it_lasts(role, store, sender, clock):
+    subscribe(store, 1)
+    store.add(push_job(age_s=0.0))
+    sender.outcome = RetryAfter(1.0, None, "circuit_open")
+    for _ in range(120):
+        await role.step()
+        clock.now_s += 1.0
+    assert 5 <= len(store.attempts) <= 8, "shown, but not every second: a hold has a floor"
+    assert {attempt.error_code for attempt in store.attempts} == {"circuit_open"}
+
+
+async def test_a_send_that_waits_in_the_sender_does_not_outlive_the_lease(store, sender, clock):
+    role = make_role(store, sender, clock, claims=ClaimPolicy(lease_s=WRITE_S + 0.06, timeout_s=0.01))
+    subscribe(store, 1)
+    store.add(push_job())
+    sender.gate.clear()
+    async with asyncio.timeout(5):
+        assert await role.step() == More()
+    assert sender.sent == []
+    assert (store.jobs[1].status, store.jobs[1].job.retry_count, store.logs) == (JobStatus.READY, 0, {})
+
+
+@pytest.mark.parametrize("timeout_s", [0.1, 10.0, 60.0, 300.0])
+def test_a_lease_is_longer_than_a_request_that_begins_last_and_the_write(timeout_s):
+    claims = ClaimPolicy.for_timeout(timeout_s, 7)
+    assert claims.concurrency == 7
+    assert claims.begin_within_s + timeout_s + WRITE_S <= claims.lease_s
+    assert claims.begin_within_s >= 60.0
+
+
+def test_a_lease_that_leaves_no_time_to_send_is_refused():
+    with pytest.raises(ValueError, match="too short"):
+        ClaimPolicy(lease_s=120.0, timeout_s=300.0)
 
 
 async def test_records_only_wake(store, sender, clock):
