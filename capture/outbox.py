@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID, uuid4
 
@@ -163,6 +164,29 @@ _FIELDS: Final[Mapping[str, Any]] = {
     "request_id": None,
     "trace_id": None,
 }
+
+
+@cache
+def _of_this_process() -> Outbox:
+    return Outbox(EnqueueMetrics())
+
+
+def publish_activity(
+    session: Session, *, event_name: str, properties: Mapping[str, Any], partition_key: str, **fields: Any
+) -> Inserted | Duplicate:
+    """`Outbox.publish_activity` with the counters of this process: what an application calls."""
+    return _of_this_process().publish_activity(
+        session, event_name=event_name, properties=properties, partition_key=partition_key, **fields
+    )
+
+
+async def publish_activity_async(
+    session: AsyncSession, *, event_name: str, properties: Mapping[str, Any], partition_key: str, **fields: Any
+) -> Inserted | Duplicate:
+    """`Outbox.publish_activity_async` with the counters of this process."""
+    return await _of_this_process().publish_activity_async(
+        session, event_name=event_name, properties=properties, partition_key=partition_key, **fields
+    )
 
 
 def serialise(properties: Mapping[str, Any]) -> str:
