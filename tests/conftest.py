@@ -5,6 +5,7 @@ Suites that need Java or PostgreSQL 15 are skipped with a printed reason on mach
 """
 
 import os
+import signal
 import time
 import uuid
 from collections import Counter
@@ -30,6 +31,11 @@ SETTINGS = {name.upper() for name in settings_layers.names()}
 for variable in list(os.environ):
     if variable.removesuffix("_FILE") in SETTINGS or variable.startswith("PG"):
         del os.environ[variable]
+
+
+# A suite that runs as a shell's background job inherits an ignored SIGINT, and so would every process that it starts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
